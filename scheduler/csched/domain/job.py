@@ -1,0 +1,77 @@
+"""What a user asks for: one gang of GPUs for a limited time, with facts about its data and wishes about its place."""
+
+from enum import StrEnum
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from csched.domain.base import Country, Instant, Slug, Value
+
+TRAINING_LOAD = 0.76
+"""Share of rated power that heavy training draws (arXiv 2506.14551); the default load of a job."""
+
+
+class DataClass(StrEnum):
+    """Ordered: a rule for `at_least: personal` also covers special and health."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    PERSONAL = "personal"
+    SPECIAL = "special"
+    HEALTH = "health"
+
+    @property
+    def rank(self) -> int:
+        return list(DataClass).index(self)
+
+
+class Pattern(StrEnum):
+    """How the ranks of a job talk to each other."""
+
+    NONE = "none"
+    DP = "dp"
+    FSDP = "fsdp"
+    TP8 = "tp8"
+    PP = "pp"
+    EP = "ep"
+    RL = "rl"
+
+
+class Job(Value):
+    """One row of a jobs file. Fields are the file's columns; null is unknown or default."""
+
+    job: Slug
+    submit: Instant | None = None
+    user: str | None = Field(default=None, max_length=64)
+    tenant: str | None = Field(default=None, max_length=64)
+    gpus: int = Field(ge=1, le=1_000_000)
+    time_limit_s: int = Field(ge=1, le=316_224_000)
+    expected_runtime_s: int | None = Field(default=None, ge=1)
+    earliest_start: Instant | None = None
+    deadline: Instant | None = None
+    """Latest finish, kept for sure: start + time_limit_s <= deadline."""
+    hardware: tuple[Slug, ...] = ()
+    """Kinds of hardware the job can use; empty is any."""
+    data_class: DataClass | None = None
+    data_site: Slug | None = None
+    data_gb: float = Field(default=0.0, ge=0)
+    countries: tuple[Country, ...] = ()
+    """Countries the user allows; empty is any. A wish only narrows what policy allows."""
+    pattern: Pattern | None = None
+    load: float = Field(default=TRAINING_LOAD, gt=0, le=1)
+    """Share of the rated power the job draws."""
+    home_site: Slug | None = None
+    priority: int = Field(default=0, ge=-1_000_000, le=1_000_000)
+    portable: bool | None = None
+    """False keeps the job at its home site; null leaves the question to the site that runs it."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.expected_runtime_s is not None and self.expected_runtime_s > self.time_limit_s:
+            raise ValueError("expected_runtime_s is longer than time_limit_s")
+        return self
+
+    @property
+    def runtime_s(self) -> int:
+        """What the plan reckons with: the expected run time, else the limit."""
+        return self.expected_runtime_s or self.time_limit_s

@@ -1,0 +1,110 @@
+"""The answer: which jobs start where and when, what that costs, and how far from the best it can be at most."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import cached_property
+from typing import Literal
+
+from pydantic import Field
+
+from csched.domain.base import Instant, Slug, Value
+from csched.domain.verdict import Reason
+
+
+class PlanStatus(StrEnum):
+    OPTIMAL = "optimal"
+    FEASIBLE = "feasible"
+    INFEASIBLE = "infeasible"
+    UNKNOWN = "unknown"
+
+
+class Placement(Value):
+    """One job at one partition from `start` on. Costs are kgCO2e and kgCO2e-equivalents, not rounded."""
+
+    job: Slug
+    site: Slug
+    partition: Slug
+    start: Instant
+    end: Instant
+    """start + expected run time (else the limit); capacity is held until the limit."""
+    gpus: int
+    nodes: tuple[str, ...] | None = None
+    domains: tuple[str, ...] | None = None
+    kwh: float
+    carbon_kg: float
+    topology_kg: float
+    egress_kg: float
+    wait_h: float
+    cost_kg: float
+    sigma: float = 1.0
+    """Step time on this placement over the step time on the best shape (>= 1)."""
+
+
+class Unplaced(Value):
+    job: Slug
+    penalty_kg: float | None
+    """null where the job has no allowed start at all."""
+    reasons: tuple[Reason, ...]
+
+
+class Certificate(Value):
+    """Prices >= 0 from which anyone recomputes the bound; see docs/formats.md."""
+
+    gpu: Mapping[str, tuple[float, ...]]
+    """`site/partition` -> kg per GPU held and slot, from now on to the last slot any job can reach."""
+    power: Mapping[str, tuple[float, ...]] = {}
+    """site -> kg per kW of IT power and slot."""
+
+
+class Plan(Value):
+    schema_: Literal["csched/plan/1"] = Field(default="csched/plan/1", alias="schema")
+    now: Instant
+    horizon_h: float
+    slot_min: float
+    status: PlanStatus
+    placed_cost_kg: float
+    cost_kg: float
+    bound_kg: float
+    gap: float
+    certificate: Certificate | None
+    solver: str
+    seed: int
+    policy_digest: str | None
+    carbon_source: str
+    warnings: tuple[str, ...] = ()
+    build_s: float = 0.0
+    solve_s: float = 0.0
+    placements: tuple[Placement, ...]
+    unplaced: tuple[Unplaced, ...]
+
+    @cached_property
+    def placement_of(self) -> Mapping[str, Placement]:
+        return {placement.job: placement for placement in self.placements}
+
+    @cached_property
+    def unplaced_of(self) -> Mapping[str, Unplaced]:
+        return {unplaced.job: unplaced for unplaced in self.unplaced}
+
+    def decision(self) -> dict[str, object]:
+        """All of the plan but how long it took: equal for equal snapshots, policies, seed and work."""
+        return self.model_dump(mode="json", by_alias=True, exclude={"build_s", "solve_s"})
+
+
+class SiteOption(Value):
+    """What one site would mean for one job: the row of the options table and of `explain`."""
+
+    site: Slug
+    partition: Slug | None = None
+    verdict: Literal["allowed", "denied"]
+    chosen: bool = False
+    start: Instant | None = None
+    """The best start at this site beside the rest of the plan; null where there is none."""
+    wait_h: float | None = None
+    kwh: float | None = None
+    carbon_kg: float | None = None
+    topology_kg: float | None = None
+    egress_kg: float | None = None
+    cost_kg: float | None = None
+    reasons: tuple[Reason, ...] = ()
+    note: str | None = None
+    """One sentence that compares this site with the chosen one."""

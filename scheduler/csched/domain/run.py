@@ -1,0 +1,76 @@
+"""What becomes of a job: Slurm's states and exit codes (squeue(1), sacct(1))."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from pydantic import Field
+
+from csched.domain.base import Instant, Slug, Value
+
+
+class JobState(StrEnum):
+    PENDING = "PENDING"
+    CONFIGURING = "CONFIGURING"
+    """Handed to a dispatcher; it is not yet known to run."""
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    TIMEOUT = "TIMEOUT"
+    CANCELLED = "CANCELLED"
+    NODE_FAIL = "NODE_FAIL"
+
+    @property
+    def final(self) -> bool:
+        return self not in {JobState.PENDING, JobState.CONFIGURING, JobState.RUNNING}
+
+
+class ExitCode(Value):
+    """Slurm's `status:signal`."""
+
+    status: int = Field(default=0, ge=0, le=255)
+    signal: int = Field(default=0, ge=0, le=127)
+
+    def __str__(self) -> str:
+        return f"{self.status}:{self.signal}"
+
+
+class Script(Value):
+    """What a dispatcher runs, as the user handed it in."""
+
+    body: str = Field(max_length=4_194_304)
+    args: tuple[str, ...] = ()
+    work_dir: str
+    stdout: str
+    """Absolute path; `%`-patterns are already replaced."""
+    stderr: str | None = None
+    """null: with stdout."""
+    environment: Mapping[str, str] = {}
+    """Only what the user named; the daemon's own environment never reaches a job."""
+    signal: str | None = None
+
+
+class DispatchOrder(Value):
+    """One placement on its way to a dispatcher. `attempt` is a fresh id, persisted before anything is started."""
+
+    job: Slug
+    attempt: Slug
+    name: str
+    user: str | None
+    site: Slug
+    partition: Slug
+    gpus: int
+    time_limit_s: int
+    script: Script
+
+
+class RunReport(Value):
+    """What a dispatcher knows of one attempt."""
+
+    job: Slug
+    attempt: Slug
+    state: JobState
+    exit_code: ExitCode | None = None
+    start: Instant | None = None
+    end: Instant | None = None
+    nodes: tuple[str, ...] | None = None
+    message: str | None = None

@@ -1,0 +1,71 @@
+"""Why a job may or may not run at a site. Reasons are data; commands, JSON and metrics only render them."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from csched.domain.base import Instant, Slug, Value
+
+Scalar = str | int | float | bool | None
+
+
+class ReasonCode(StrEnum):
+    """In precedence order: of several reasons for one site, the first says most."""
+
+    POLICY_HARD_DENY = "PolicyHardDeny"
+    POLICY_UNKNOWN_FACT = "PolicyUnknownFact"
+    POLICY_CONTRADICTION = "PolicyContradiction"
+    JOB_CONSTRAINT = "JobConstraint"
+    NO_ACCOUNT = "NoAccount"
+    NOT_PORTABLE = "NotPortable"
+    NO_SUCH_HARDWARE = "NoSuchHardware"
+    TOO_LARGE = "TooLarge"
+    WINDOW = "Window"
+    DEADLINE_IMPOSSIBLE = "DeadlineImpossible"
+    SITE_UNAVAILABLE = "SiteUnavailable"
+    MAINTENANCE = "Maintenance"
+    SITE_LIMIT = "SiteLimit"
+    LICENSE = "License"
+    POWER_CAP = "PowerCap"
+    CAPACITY = "Capacity"
+    DEPENDENCY = "Dependency"
+    HELD = "Held"
+
+    @property
+    def tier(self) -> int:
+        return list(ReasonCode).index(self)
+
+
+class Reason(Value):
+    """One clause that one site does not meet for one job."""
+
+    site: Slug | None
+    """null where the reason has nothing to do with a site, such as Held."""
+    code: ReasonCode
+    rule: str | None = None
+    """The policy's id; null for reasons that are not policy."""
+    clause: str | None = None
+    """The path the clause reads, such as `site.country`, or the job's field, such as `gpus`."""
+    seen: Scalar | tuple[Scalar, ...] = None
+    needed: Scalar | tuple[Scalar, ...] = None
+    message: str
+    """One sentence for a person: lower case, no full stop."""
+
+
+class SiteVerdict(Value):
+    """What policy says of one job at one site: allowed if `denials` is empty, then only until `latest_end`."""
+
+    site: Slug
+    denials: tuple[Reason, ...] = ()
+    latest_end: Instant | None = None
+    """The job's time limit must run out by then (evidence expires); null is no such bound."""
+    latest_end_reason: Reason | None = None
+    advice: tuple[Reason, ...] = ()
+    """Clauses not met of rules that only advise or audit: reported, never applied."""
+
+    @property
+    def allowed(self) -> bool:
+        return not self.denials
+
+
+Verdicts = Mapping[str, tuple[SiteVerdict, ...]]
+"""Job id -> one verdict per site, in the order of the fleet. Jobs with equal labels share one tuple."""

@@ -1,0 +1,86 @@
+"""What the core asks of the world. Production, simulator and tests each bring their own; the core knows none."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from csched.domain.carbon import CarbonOutlook
+from csched.domain.job import Job
+from csched.domain.ledger import LedgerEntry
+from csched.domain.plan import Placement, Plan
+from csched.domain.run import DispatchOrder, RunReport
+from csched.domain.site import Fleet
+from csched.domain.snapshot import Snapshot
+from csched.domain.verdict import Verdicts
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The present instant, aware UTC."""
+        ...
+
+
+class Policies(Protocol):
+    """A loaded, valid set of rules."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the rules and their group files; part of every decision."""
+        ...
+
+    def sources(self) -> Mapping[str, str]:
+        """File name -> text, enough to load the same set again."""
+        ...
+
+    def screen(self, jobs: Sequence[Job], fleet: Fleet, now: datetime) -> Verdicts:
+        """One verdict for each job and site; sees no carbon, no load and no other job."""
+        ...
+
+
+class CarbonSource(Protocol):
+    def outlook(self, zones: Sequence[str], now: datetime, start: datetime, end: datetime) -> CarbonOutlook:
+        """Intensities of `zones` over all of [start, end) as known at `now`, gaps past the data filled and flagged.
+
+        Raises:
+            InputError: a zone that the source does not know.
+            Unavailable: a remote source that does not answer and no cached values.
+        """
+        ...
+
+
+class Dispatcher(Protocol):
+    """Starts jobs where the plan says and tells what became of them. Every call may be repeated."""
+
+    def dispatch(self, order: DispatchOrder) -> None:
+        """Start this attempt once, however often it is asked for. Returns when the attempt is safely known."""
+        ...
+
+    def poll(self, attempts: Mapping[str, str]) -> Sequence[RunReport]:
+        """States of these attempts (attempt -> job); an attempt that is not in the answer is unknown, not ended."""
+        ...
+
+    def cancel(self, attempt: str) -> None:
+        """Ask the attempt to end; the end itself comes by `poll`."""
+        ...
+
+
+class PowerMeter(Protocol):
+    def energy_kwh(self, attempt: str) -> float | None:
+        """Measured IT energy of an ended attempt; None where nothing was measured."""
+        ...
+
+
+class World(Protocol):
+    """What one planning cycle needs: a frozen view, a transaction and a way to act."""
+
+    def snapshot(self) -> Snapshot: ...
+
+    def commit(self, plan: Plan) -> Sequence[Placement]:
+        """Keep the plan in one transaction. Returns the placements that are due and still stood: dispatch these."""
+        ...
+
+    def dispatch(self, placement: Placement) -> None: ...
+
+
+class Ledger(Protocol):
+    def add(self, entry: LedgerEntry) -> None: ...
