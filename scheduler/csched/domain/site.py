@@ -220,9 +220,9 @@ class Fleet(Value):
             *self.home.tenants.values(),
             *(end for link in self.links for end in link.between),
         ]
-        for site in named:
-            if site is not None and site not in known:
-                raise ValueError(f"`{site}` is not a site of this fleet")
+        for end in named:
+            if end is not None and end not in known:
+                raise ValueError(f"`{end}` is not a site of this fleet")
         _refuse_twice("link", [" - ".join(sorted(link.between)) for link in self.links])
         if self.defaults.pue is None:
             for site in self.sites:
