@@ -1,0 +1,51 @@
+"""Where the files lie that csched brings along: policies, fleets, example jobs, the gate for Slurm.
+
+The wheel keeps them under `csched/data` in the order of the checkout; in a checkout they lie in their own folders.
+"""
+
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+
+@cache
+def _root() -> Path:
+    """The folder that stands for the top of the checkout."""
+    package = Path(str(resources.files("csched")))
+    installed = package / "data"
+    return installed if installed.is_dir() else package.parents[1]
+
+
+def policy_library() -> Path:
+    """The folder of policies that an admin copies; what applies where no other is named."""
+    return _root() / "policies" / "library"
+
+
+def policy_groups() -> Path:
+    """The folder of dated country groups, such as `EEA`."""
+    return _root() / "policies" / "groups"
+
+
+def fleets() -> Path:
+    """The folder of shipped fleets."""
+    return _root() / "traces" / "fleets"
+
+
+def demo_fleet() -> Path:
+    """A small fleet of four sites: what a fresh csched plans for until it is told of another."""
+    return fleets() / "demo.yaml"
+
+
+def example_jobs() -> Path:
+    """A small jobs file (CSV) for the demo fleet."""
+    return _root() / "traces" / "jobs" / "demo.csv"
+
+
+def scenarios() -> Path:
+    """The folder of named simulations."""
+    return _root() / "sim" / "scenarios"
+
+
+def slurm_gate() -> Path:
+    """The job_submit.lua that lies beside slurm.conf on a cluster that csched dispatches to."""
+    return _root() / "plugins" / "slurm" / "job_submit.lua"
