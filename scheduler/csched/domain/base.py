@@ -1,5 +1,6 @@
 """What all values share: frozen, closed (an unknown key is an error), and the spelling of identifiers."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -26,6 +27,7 @@ class Value(BaseModel):
 # What may become part of a path, an argument or a column: no leading dash, no separator, no control character.
 Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NOT_ISO = {"EL": "GR", "UK": "GB"}
 
 
@@ -50,8 +52,19 @@ def _instant(raw: object) -> datetime:
     raise ValueError(f"`{raw}` is not an ISO 8601 time such as 2026-11-22T12:00:00Z")
 
 
+def _instant_or_day(raw: object) -> datetime:
+    if isinstance(raw, str) and _DAY.fullmatch(raw.strip()):
+        return _instant(f"{raw.strip()}T00:00:00Z")
+    return _instant(raw)
+
+
 Instant = Annotated[
     datetime, BeforeValidator(_instant), PlainSerializer(format_instant, return_type=str, when_used="json")
+]
+
+# As Instant, but a date alone is its first instant: csched never counts on a day it may not have.
+InstantOrDay = Annotated[
+    datetime, BeforeValidator(_instant_or_day), PlainSerializer(format_instant, return_type=str, when_used="json")
 ]
 
 # ISO 3166-1 alpha-2, officially assigned codes.

@@ -11,7 +11,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from csched.domain.base import Country, Instant, Slug, Value
+from csched.domain.base import Country, Instant, InstantOrDay, Slug, Value
 from csched.domain.hardware import Hardware
 
 
@@ -79,8 +79,8 @@ class Certificate(Value):
     version: str | None = Field(default=None, max_length=32)
     scope: str | None = Field(default=None, max_length=400)
     issuer: str | None = Field(default=None, max_length=200)
-    valid_from: Instant | None = None
-    valid_until: Instant | None = None
+    valid_from: InstantOrDay | None = None
+    valid_until: InstantOrDay | None = None
     """The certificate counts for a job only if it is valid until the job's end."""
     evidence_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
 
