@@ -1,0 +1,40 @@
+"""One result, three renderings: a view for people, a document for programs, lines for a shell loop."""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+# Control characters and the marks that reorder text: on a terminal they would let a job's name redraw the screen.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a command has to say. The view is made only when it is asked for: building it imports rich."""
+
+    document: object
+    """Plain JSON values with stable field names."""
+    lines: Iterable[object] = ()
+    """Ids, or one figure per line."""
+    view: "Callable[[], Iterable[RenderableType]] | None" = None
+
+
+def printable(text: str) -> str:
+    r"""`text` with every control and reordering character spelled out, such as `\x1b`; newlines and tabs stay."""
+    return _UNPRINTABLE.sub(_spelled, text)
+
+
+def to_json(document: object) -> str:
+    """Indented JSON in which control characters stay escaped even where JSON itself would let them through."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _spelled(match: re.Match[str]) -> str:
+    point = ord(match[0])
+    return f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}"
