@@ -22,7 +22,7 @@ def input_error(
     """
     details = _roots(error.errors(include_url=False))
     first = details[0]
-    path: Path = first["loc"]
+    path = tuple(step for step in first["loc"] if not _is_tag(step))
     message, hint = _told(first, model)
     if len(details) > 1:
         message += f" (and {len(details) - 1} more)"
@@ -45,6 +45,11 @@ def did_you_mean(word: str, known: Sequence[str]) -> str | None:
     if close:
         return f"did you mean `{close[0]}`?"
     return f"known are {', '.join(sorted(known))}" if 0 < len(known) <= 40 else None
+
+
+def _is_tag(step: str | int) -> bool:
+    """Steps that pydantic adds where a key is wrong or one of several types was tried; no file has them."""
+    return isinstance(step, str) and ("[" in step or step in {"float", "str", "int"})
 
 
 def _told(detail: ErrorDetails, model: type[BaseModel] | None) -> tuple[str, str | None]:
