@@ -88,7 +88,8 @@ class CarbonSeries(Value):
         if last < first:
             raise ValueError(f"the interval ends ({format_instant(end)}) before it starts ({format_instant(start)})")
         self._require_inside(first, last)
-        return float(self.cumulative_g_h_per_kwh(np.array([last])) - self.cumulative_g_h_per_kwh(np.array([first])))
+        before, after = self.cumulative_g_h_per_kwh(np.array([first, last]))
+        return float(after - before)
 
     def cumulative_g_h_per_kwh(
         self, seconds: npt.NDArray[np.float64] | npt.NDArray[np.int64]
