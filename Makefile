@@ -1,0 +1,45 @@
+# Everything runs from .venv; nothing needs to be activated. `make help` lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test bench soak lint types clean requirements test-packages
+
+BIN := .venv/bin
+WORKERS ?= 2
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## put everything csched needs into .venv; the command is .venv/bin/csched
+	@requirements/setup.sh
+
+demo: setup ## run the main job once on this machine, from a script to the carbon report
+	@docs/demo.sh
+
+test: lint types test-packages ## run all tests; installs Debian's packages they need (root or sudo)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup -m "not soak and not slurm"
+
+soak: test-packages ## the long version of the tests: more seeds, bigger sizes
+	CSCHED_SOAK=1 $(BIN)/pytest --timeout 7200
+
+bench: setup ## measure speed
+	$(BIN)/python -m bench
+
+lint: setup ## check style, formatting and which way the imports run
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+
+types: setup ## check types
+	$(BIN)/mypy
+
+requirements: setup ## pin anew what pyproject.toml asks for (UPGRADE=1: the newest versions)
+	@requirements/compile.sh
+
+test-packages: setup
+	@requirements/debian.sh $$(sed 's/#.*//' requirements/debian-test.txt)
+
+clean: ## remove .venv, caches and what was built
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
