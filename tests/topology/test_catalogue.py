@@ -29,8 +29,8 @@ CONTRACT = {
 }
 
 
-def one_site(hardware: str, **fleet: object) -> Fleet:
-    site = Site(id="here", grid_zone="FR", pue=1.2, partitions=(Partition(name="gpu", hardware=hardware, nodes=1),))
+def one_site(key: str, **fleet: object) -> Fleet:
+    site = Site(id="here", grid_zone="FR", pue=1.2, partitions=(Partition(name="gpu", hardware=key, nodes=1),))
     return Fleet.model_validate({"sites": (site,), **fleet})
 
 
