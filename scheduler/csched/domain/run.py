@@ -47,6 +47,8 @@ class Script(Value):
     environment: Mapping[str, str] = {}
     """Only what the user named; the daemon's own environment never reaches a job."""
     signal: str | None = None
+    options: tuple[str, ...] = ()
+    """Options of sbatch that mean nothing to csched, such as `--mem=4G`, for a dispatcher to which they do."""
 
 
 class DispatchOrder(Value):
