@@ -1,0 +1,208 @@
+"""The composition root: settings in, wired ports out. The only module that knows every package.
+
+Everything is built when it is first asked for, so that `csched submit` loads neither the solver nor pandas.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from csched import shipped
+from csched.clock import SystemClock
+from csched.domain.hardware import Hardware
+from csched.domain.job import Job
+from csched.domain.plan import Plan, SiteOption
+from csched.domain.run import JobState, Script
+from csched.domain.site import Fleet
+from csched.domain.snapshot import Snapshot, SolveBudget
+from csched.errors import InputError
+from csched.formats.validation import did_you_mean
+from csched.ports import CarbonSource, Clock, Dispatcher, Policies
+from csched.settings import Settings, load_settings
+from csched.store.records import Drain, JobRecord, Submission
+
+if TYPE_CHECKING:
+    from csched.store.repository import Repository
+    from csched.world import StoreWorld
+
+__all__ = ["App", "Settings", "load_settings", "open_app"]
+
+
+@dataclass
+class App:
+    """The parts, wired, and what the doors do with them. Errors are those of the parts (csched.errors)."""
+
+    settings: Settings
+    clock: Clock = field(default_factory=SystemClock)
+
+    @cached_property
+    def fleet(self) -> Fleet:
+        from csched.formats.fleet import read_fleet
+
+        return read_fleet(self.settings.fleet or shipped.demo_fleet())
+
+    @cached_property
+    def hardware(self) -> Mapping[str, Hardware]:
+        """The kinds of hardware that the fleet's partitions name."""
+        from csched.topology.catalogue import hardware_of
+
+        return hardware_of(self.fleet)
+
+    @cached_property
+    def policies(self) -> Policies:
+        from csched_policies.load import load_policies
+
+        return load_policies(self.settings.policies or shipped.policy_library(), self.fleet)
+
+    @cached_property
+    def carbon(self) -> CarbonSource:
+        from csched.carbon.sources import open_source
+
+        return open_source(self.settings.carbon)
+
+    @cached_property
+    def store(self) -> "Repository":
+        from csched.store.repository import Repository
+
+        self.home()
+        return Repository(self.settings.database_url, self.clock)
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        from csched.local.dispatcher import LocalDispatcher
+
+        self.home()
+        return LocalDispatcher(self.settings.spool, kill_wait_s=int(self.settings.kill_wait.total_seconds()))
+
+    @cached_property
+    def world(self) -> "StoreWorld":
+        """The store and the dispatcher as the planning cycle sees them."""
+        from csched.world import StoreWorld
+
+        return StoreWorld(self)
+
+    @property
+    def budget(self) -> SolveBudget:
+        return SolveBudget(seconds=self.settings.budget.total_seconds())
+
+    def home(self) -> Path:
+        """The folder of csched's state; made, for its owner only, where it is missing."""
+        self.settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self.settings.home
+
+    def close(self) -> None:
+        if "store" in self.__dict__:
+            self.store.close()
+
+    # What users do. Job ids are integers here; `Job.job` is the same as text.
+
+    def submit(
+        self,
+        job: Job,
+        script: Script,
+        *,
+        name: str,
+        project: str | None = None,
+        account: str | None = None,
+        hold: str | None = None,
+    ) -> int:
+        """Queue the job and return its id. `%j` and its like in the output files are replaced here.
+
+        Raises:
+            InputError: a script without `#!` in its first line, which sbatch refuses too.
+        """
+        if not script.body.startswith("#!"):
+            raise InputError("the script has no `#!` line", hint="begin it with a line such as #!/bin/sh")
+        submission = Submission(job=job, script=script, name=name, project=project, account=account, hold=hold)
+        return self.store.submit(submission)
+
+    def drain(self, site: str, reason: str) -> Drain:
+        """The site takes no new jobs until it is resumed; what runs there goes on."""
+        self._require_site(site)
+        return self.store.drain(site, reason)
+
+    def resume(self, site: str) -> bool:
+        """False where the site was not drained."""
+        self._require_site(site)
+        return self.store.resume(site)
+
+    def _require_site(self, site: str) -> None:
+        known = [known.id for known in self.fleet.sites]
+        if site not in known:
+            raise InputError(f"the fleet has no site `{site}`", hint=did_you_mean(site, known))
+
+    # What is planned
+
+    def snapshot(self) -> Snapshot:
+        """All that a decision taken now may know."""
+        return self.world.snapshot()
+
+    def decide(self, snapshot: Snapshot | None = None) -> Plan:
+        """A plan that is not committed: a dry run, of this snapshot or of the present."""
+        from csched.cycle import decide
+
+        return decide(snapshot or self.snapshot(), self.policies, self.budget)
+
+    def options(self, job_id: int) -> tuple[SiteOption, ...]:
+        """What each site means for the job: as it was decided once it is dispatched, else as it stands now."""
+        record = self.store.job(job_id)
+        if kept := self.store.verdicts(job_id):
+            return kept.options
+        if record.state is not JobState.PENDING:
+            return ()
+        latest = self.store.plan()
+        if latest and latest.snapshot and record.job in latest.snapshot.jobs:
+            return self.options_in(latest.snapshot, latest.plan, record.job.job)
+        snapshot = self.snapshot()
+        return self.options_in(snapshot, self.decide(snapshot), record.job.job)
+
+    def test(self, job: Job) -> tuple[SiteOption, ...]:
+        """The options table of a job that is not queued (`submit --test-only`), beside the jobs that are."""
+        snapshot = self.snapshot()
+        submitted = job.model_copy(update={"submit": job.submit or snapshot.now})
+        tried = snapshot.model_copy(update={"jobs": (*snapshot.jobs, submitted)})
+        return self.options_in(tried, self.decide(tried), job.job)
+
+    def options_in(self, snapshot: Snapshot, plan: Plan, job: str) -> tuple[SiteOption, ...]:
+        from csched.placement.explain import options
+
+        verdicts = self.policies.screen(snapshot.jobs, snapshot.fleet, snapshot.now)
+        return options(snapshot, verdicts, plan, job)
+
+    # What the daemon does over and over; each may be called by hand as well
+
+    def plan_once(self) -> Plan | None:
+        """One cycle: snapshot, decide, commit, dispatch what is due. Null where nothing waits for a place."""
+        from csched.cycle import run_cycle
+
+        if not self.world.has_work():
+            return None
+        return run_cycle(self.world, self.policies, self.budget)
+
+    def poll(self) -> tuple[JobRecord, ...]:
+        """Hand over what was left lying, pass cancellations on, take over news. Returns the jobs that changed."""
+        for order in self.store.orders():
+            self.dispatcher.dispatch(order)
+            self.store.handed_over(order.attempt)
+        alive = self.store.alive()
+        for attempt in self.store.to_cancel():
+            self.dispatcher.cancel(attempt)
+        reports = self.dispatcher.poll(alive)
+        changed = [int(report.job) for report in reports if self.store.apply(report)]
+        return self.store.jobs(ids=changed) if changed else ()
+
+    def bill(self) -> int:
+        """Enter every job that has ended and ran into the ledger; how many there were."""
+        from csched.accounting.ledger import entry
+
+        ended = self.store.unbilled()
+        for record in ended:
+            self.store.add(entry(record, self.fleet, self.hardware, self.carbon, self.clock.now()))
+        return len(ended)
+
+
+def open_app(settings: Settings | None = None, clock: Clock | None = None) -> App:
+    """The application of this machine. Raises InputError where a setting is wrong."""
+    return App(settings or load_settings(), clock or SystemClock())

@@ -1,0 +1,1 @@
+"""The history of the schema (Alembic); csched.store.database runs it when a database is opened."""
