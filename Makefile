@@ -15,7 +15,7 @@ setup: ## put everything csched needs into .venv; the command is .venv/bin/csche
 	@requirements/setup.sh
 
 demo: setup ## run the main job once on this machine, from a script to the carbon report
-	@docs/demo.sh
+	@docs/demo/run.sh
 
 test: lint types test-packages ## run all tests; installs Debian's packages they need (root or sudo)
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup -m "not soak and not slurm"

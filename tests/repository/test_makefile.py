@@ -32,7 +32,7 @@ def test_a_missing_package_without_root_and_sudo_is_explained(tmp_path: Path) ->
     assert "let an administrator run: apt-get install lua5.1" in done.stderr
 
 
-SCRIPTS = [ROOT / ".ci" / "run", *sorted(ROOT.glob("requirements/*.sh")), *sorted(ROOT.glob("docs/*.sh"))]
+SCRIPTS = [ROOT / ".ci" / "run", *sorted(ROOT.glob("requirements/*.sh")), *sorted(ROOT.glob("docs/**/*.sh"))]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# The main job once, on this machine alone: from four scripts to a carbon report. Takes about a minute and leaves
+# nothing behind. Everything is csched's embedded default: SQLite, the local dispatcher (it runs job scripts as
+# processes here), the shipped demo fleet, policies and carbon climatology. The fleet's operators are fictional.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+PATH="$PWD/../../.venv/bin:$PATH"
+
+CSCHED_HOME=$(mktemp -d)
+export CSCHED_HOME CSCHED_PLAN_EVERY=2s CSCHED_BUDGET=5s
+port=$(python -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
+server=
+leave() {
+    if [ -n "$server" ]; then
+        kill "$server" 2>/dev/null || true
+        wait "$server" 2>/dev/null || true
+    fi
+    rm -rf "$CSCHED_HOME"
+}
+trap leave EXIT
+
+heading() { printf '\n\e[1m%s\e[0m\n' "$*"; }
+show() { # prints a command as a user would type it, then runs it
+    printf '\e[2m$ %s\e[0m\n' "$*"
+    "$@"
+}
+
+heading "1. Four sites in four countries. The same GPU-hour costs different carbon at each, and not every job may go everywhere."
+show csched site list
+
+heading "2. Where could a job with health data run? Nothing is handed in yet; the rules speak for each site."
+show csched submit --test-only jobs/oncology.sh
+
+heading "3. Four jobs are handed in: health data, a long training with a day to spare, an urgent one, and one that no site may run."
+for job in oncology training release registry; do
+    show csched submit "--chdir=$CSCHED_HOME" "jobs/$job.sh"
+done
+
+heading "4. The daemon starts. It plans all jobs together and starts those whose time has come, as processes on this machine."
+printf '\e[2m$ csched serve --port %s &\e[0m\n' "$port"
+csched serve --port "$port" >"$CSCHED_HOME/serve.log" 2>&1 &
+server=$!
+for job in 1 3; do
+    show timeout 90 csched wait "$job"
+done
+
+heading "5. The two short jobs have run. The training waits for cleaner hours; the last one waits because no site may run it."
+show csched queue
+show csched history
+
+heading "6. Why does job 4 not run? One line for each site: the rule, what it saw and what it needed."
+show csched explain 4
+
+heading "7. What did job 1 print?"
+show csched logs 1
+
+heading "8. What did it all cost, and what was saved against running at once at each job's home site?"
+show csched report
+
+printf '\nThat was the way of a job. Read on in README.md, or try: csched plan --help\n'
