@@ -1,0 +1,131 @@
+"""Carbon intensity from the user's own CSV, or a folder of them: measured values, forecasts, or both."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+from csched.carbon.climatology import shipped_climatology
+from csched.carbon.csv_rows import Rows, read_rows
+from csched.carbon.csv_series import ZoneRows
+from csched.carbon.fallback import resolve
+from csched.carbon.stretch import Stretch
+from csched.carbon.zones import require_known
+from csched.clock import epoch_s
+from csched.domain.carbon import CarbonOutlook, Origin
+from csched.errors import InputError, Where
+
+MAX_FILES = 10_000
+
+
+@dataclass(frozen=True)
+class _Zone:
+    """All that the files say of one zone."""
+
+    measured: Stretch | None
+    forecasts: Mapping[int, Stretch]
+    """Second of issue -> what was then forecast, in order of issue."""
+
+    def known(self, now_s: int) -> tuple[Stretch, ...]:
+        """What may be known at `now_s`, in order of time.
+
+        Measured values alone count as known throughout, past `now_s` too: a perfect forecast, for replays and
+        comparisons. Beside forecasts they end at `now_s`, and only what was issued by then goes on from there.
+        """
+        if not self.forecasts:
+            return (self.measured,) if self.measured else ()
+        measured = self.measured.between(self.measured.start_s, now_s) if self.measured else None
+        issued = [second for second in self.forecasts if second <= now_s]
+        newest = self.forecasts[issued[-1]] if issued else None
+        if newest is not None and measured is not None:
+            newest = newest.between(measured.end_s, newest.end_s)
+        return tuple(stretch for stretch in (measured, newest) if stretch is not None)
+
+
+class CsvSource:
+    """Implements the CarbonSource port over a CSV file (plain or .gz) or a folder, searched recursively.
+
+    The files are read at the first question and kept. All of them are read, whichever zones are asked for: a folder
+    that says two things of one instant is refused before any of it is believed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def name(self) -> str:
+        """What reports call the source."""
+        return self._path.name or str(self._path)
+
+    def zones(self) -> Sequence[str]:
+        """The zones that the files have, sorted.
+
+        Raises:
+            InputError: the files are not as the format says; so does `outlook`.
+        """
+        return sorted(self._zones)
+
+    def outlook(self, zones: Sequence[str], now: datetime, start: datetime, end: datetime) -> CarbonOutlook:
+        """As the port says; past the data the same hour one week earlier, else the climatology, with warnings.
+
+        Raises:
+            InputError: a zone that the files do not have, or files that are not as the format says.
+        """
+        require_known(zones, self.zones(), str(self._path))
+        now_s, start_s, end_s = epoch_s(now), epoch_s(start), math.ceil(end.timestamp())
+        filled = {
+            zone: resolve(zone, self._zones[zone].known(now_s), shipped_climatology().get(zone), start_s, end_s)
+            for zone in dict.fromkeys(zones)
+        }
+        return CarbonOutlook(
+            source=self.name,
+            method=self._rows[0].method,
+            zones={zone: series for zone, (series, _) in filled.items()},
+            warnings=tuple(warning for _, warnings in filled.values() for warning in warnings),
+        )
+
+    @cached_property
+    def _rows(self) -> Sequence[Rows]:
+        files = [read_rows(path) for path in _files(self._path)]
+        first = files[0]
+        for rows in files[1:]:
+            if rows.method is not first.method:
+                raise InputError(
+                    f"`{rows.column}` here but `{first.column}` in {first.file}: two methods in one run",
+                    hint="keep lifecycle and direct intensities in different folders",
+                    where=Where(rows.file, 1, rows.column),
+                )
+        return files
+
+    @cached_property
+    def _zones(self) -> Mapping[str, _Zone]:
+        measured: dict[str, list[Rows]] = {}
+        forecast: dict[str, list[Rows]] = {}
+        for rows in self._rows:
+            kind = measured if rows.issued_s is None else forecast
+            for zone in rows.zone_names:
+                kind.setdefault(zone, []).append(rows)
+        return {
+            zone: _Zone(
+                measured=next(_stretches(zone, measured, Origin.SERIES), (0, None))[1],
+                forecasts=dict(_stretches(zone, forecast, Origin.FORECAST)),
+            )
+            for zone in {**measured, **forecast}
+        }
+
+
+def _stretches(zone: str, files: Mapping[str, Sequence[Rows]], origin: Origin) -> Iterator[tuple[int, Stretch]]:
+    return ZoneRows.of(zone, files[zone]).stretches(origin) if zone in files else iter(())
+
+
+def _files(path: Path) -> Sequence[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted(file for file in path.rglob("*") if file.name.endswith((".csv", ".csv.gz")) and file.is_file())
+    if not found:
+        raise InputError("no .csv or .csv.gz file in this folder or below", where=Where(str(path)))
+    if len(found) > MAX_FILES:
+        raise InputError(f"more than {MAX_FILES} CSV files", hint="name a smaller folder", where=Where(str(path)))
+    return found

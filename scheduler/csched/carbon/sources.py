@@ -1,0 +1,27 @@
+"""From what a user writes after `--carbon` to a source."""
+
+from pathlib import Path
+
+from csched.carbon.climatology import NAME, Climatology
+from csched.errors import InputError, Where
+from csched.ports import CarbonSource
+
+
+def open_source(spec: str) -> CarbonSource:
+    """The word `climatology`, a CSV file (plain or .gz), or a folder of them.
+
+    Raises:
+        InputError: neither the word nor anything that exists.
+    """
+    if spec == NAME:
+        return Climatology()
+    path = Path(spec)
+    if not path.exists():
+        raise InputError(
+            f"`{spec}` is neither a file nor a folder",
+            hint="give a CSV file, a folder of them or the word `climatology`",
+            where=Where(field="carbon"),
+        )
+    from csched.carbon.csv_source import CsvSource  # noqa: PLC0415 # reads with pyarrow, which climatology needs not
+
+    return CsvSource(path)
