@@ -3,10 +3,12 @@
 import os
 from typing import IO, Any
 
-from rich.console import Console
+import rich.table
+from rich import box
+from rich.console import Console, RenderableType
 from rich.text import Text
 
-from csched.report.rendering import printable
+from csched.report.rendering import Pairs, Table, printable
 
 _WIDTH_WITHOUT_TERMINAL = 160  # a pipe has no width of its own; a row should stay one line there
 
@@ -20,3 +22,34 @@ class PlainConsole(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(printable(text), **options)
+
+    def draw(self, part: Table | Pairs | RenderableType) -> None:
+        if isinstance(part, Table):
+            self.print(_table(part))
+        elif isinstance(part, Pairs):
+            self.print(_pairs(part))
+        else:
+            self.print(part)
+
+
+def _table(table: Table) -> rich.table.Table:
+    drawn = rich.table.Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, title=table.title, title_justify="left", title_style="bold"
+    )
+    for name in table.columns:
+        right, last = name.startswith(">"), name == table.columns[-1]
+        drawn.add_column(
+            name.removeprefix(">"), justify="right" if right else "left", overflow="fold", no_wrap=not last
+        )
+    for row in table.rows:
+        drawn.add_row(*row)
+    return drawn
+
+
+def _pairs(pairs: Pairs) -> rich.table.Table:
+    drawn = rich.table.Table(box=None, show_header=False, pad_edge=False)
+    drawn.add_column(style="dim", no_wrap=True)
+    drawn.add_column(overflow="fold")
+    for row in pairs.rows:
+        drawn.add_row(*row)
+    return drawn

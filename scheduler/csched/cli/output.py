@@ -3,21 +3,18 @@
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 
 from csched.errors import CschedError, UsageError
 from csched.report.rendering import Rendered, printable, to_json
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,15 +39,12 @@ class Output:
         elif self.rendering is Rendering.QUIET:
             for line in result.lines:
                 click.echo(printable(str(line)))
-        elif result.view is not None:
-            self.render(result.view())
+        else:
+            from csched.cli.console import PlainConsole
 
-    def render(self, parts: "Iterable[RenderableType]") -> None:
-        from csched.cli.console import PlainConsole
-
-        console = PlainConsole(sys.stdout)
-        for part in parts:
-            console.print(part)
+            console = PlainConsole(sys.stdout)
+            for part in result.view:
+                console.draw(part)
 
     def say(self, text: str) -> None:
         """One line on stdout, for answers that are a sentence; nothing under --json and --quiet."""
@@ -169,9 +163,9 @@ def _usage_hint(error: click.ClickException) -> str | None:
 
 def _unexpected(error: Exception) -> CschedError:
     """One line for the person; the traceback goes to a file that a maintainer can be sent."""
-    from platformdirs import user_log_path
+    from platformdirs import user_data_path
 
-    folder = Path(os.environ["CSCHED_HOME"]) if os.environ.get("CSCHED_HOME") else user_log_path("csched")
+    folder = Path(os.environ["CSCHED_HOME"]) if os.environ.get("CSCHED_HOME") else user_data_path("csched")
     log = folder / "errors.log"
     try:
         folder.mkdir(parents=True, exist_ok=True)

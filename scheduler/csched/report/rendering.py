@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,14 +14,31 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e
 
 
 @dataclass(frozen=True)
+class Table:
+    """Columns and rows of plain text; a column whose name begins with `>` is flush right, the last one may fold."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    title: str | None = None
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Names and values, one pair a line."""
+
+    rows: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
 class Rendered:
-    """What a command has to say. The view is made only when it is asked for: building it imports rich."""
+    """What a command has to say."""
 
     document: object
     """Plain JSON values with stable field names."""
     lines: Iterable[object] = ()
     """Ids, or one figure per line."""
-    view: "Callable[[], Iterable[RenderableType]] | None" = None
+    view: "Iterable[Table | Pairs | RenderableType]" = ()
+    """What a person sees, in order: tables, sentences, or anything that rich can draw."""
 
 
 def printable(text: str) -> str:

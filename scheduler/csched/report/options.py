@@ -1,0 +1,66 @@
+"""What each site would mean for one job: the table of `submit --test-only` and of `explain`."""
+
+from collections.abc import Sequence
+
+from csched.domain.plan import SiteOption
+from csched.report.rendering import Rendered, Table
+from csched.report.words import figure, moment
+
+
+def options(choices: Sequence[SiteOption], home: str, headline: str | None = None) -> Rendered:
+    """One line per site, the chosen one marked, and what the choice saves against the job's home site."""
+    chosen = next((choice for choice in choices if choice.chosen), None)
+    document = {
+        "home_site": home,
+        "chosen": chosen.site if chosen else None,
+        "saved_kg": saved_kg(choices, home),
+        "options": [choice.model_dump(mode="json") for choice in choices],
+    }
+
+    columns = ("", "SITE", "VERDICT", "START", ">WAIT H", ">KGCO2E", ">COST KG", "WHY")
+    table = Table(columns, [_row(choice) for choice in choices], title=headline)
+    return Rendered(document, [chosen.site] if chosen else [], [table, saving(choices, home)])
+
+
+def _row(choice: SiteOption) -> tuple[str, ...]:
+    return (
+        "CHOSEN" if choice.chosen else "",
+        choice.site,
+        choice.verdict,
+        moment(choice.start),
+        figure(choice.wait_h),
+        figure(choice.carbon_kg),
+        figure(choice.cost_kg),
+        why(choice),
+    )
+
+
+def why(choice: SiteOption) -> str:
+    """The reasons with their codes, most telling first; else how the site compares with the chosen one."""
+    told = [
+        f"{reason.code}: {reason.message}" for reason in sorted(choice.reasons, key=lambda reason: reason.code.tier)
+    ]
+    if choice.note:
+        told.append(choice.note)
+    return "; ".join(dict.fromkeys(told))
+
+
+def saved_kg(choices: Sequence[SiteOption], home: str) -> float | None:
+    """kgCO2e less than at the home site's own best start; null where one of the two is not possible."""
+    chosen = next((choice.carbon_kg for choice in choices if choice.chosen), None)
+    at_home = next((choice.carbon_kg for choice in choices if choice.site == home), None)
+    return None if chosen is None or at_home is None else at_home - chosen
+
+
+def saving(choices: Sequence[SiteOption], home: str) -> str:
+    chosen = next((choice for choice in choices if choice.chosen), None)
+    if chosen is None:
+        return "No site is chosen: the reasons are above."
+    saved = saved_kg(choices, home)
+    told = f"{chosen.site} from {moment(chosen.start)}: {figure(chosen.carbon_kg)} kgCO2e"
+    if chosen.site == home:
+        return f"{told}, at the home site."
+    if saved is None:
+        return f"{told}; the home site {home} cannot take the job."
+    compared = "less" if saved >= 0 else "more"
+    return f"{told}, {figure(abs(saved))} kg {compared} than at the home site {home}."
