@@ -22,10 +22,11 @@ from csched.formats.validation import did_you_mean
 from csched.ports import CarbonSource, Clock, Dispatcher, Policies
 from csched.settings import Settings, load_settings
 from csched.store.records import Drain, JobRecord, Submission
+from csched.store.scripts import require_runnable
 
 if TYPE_CHECKING:
     from csched.store.repository import Repository
-    from csched.world import StoreWorld
+    from csched.store.world import StoreWorld
 
 __all__ = ["App", "Settings", "load_settings", "open_app"]
 
@@ -79,9 +80,19 @@ class App:
     @cached_property
     def world(self) -> "StoreWorld":
         """The store and the dispatcher as the planning cycle sees them."""
-        from csched.world import StoreWorld
+        from csched.store.world import StoreWorld
 
-        return StoreWorld(self)
+        return StoreWorld(
+            self.store,
+            self.dispatcher,
+            self.fleet,
+            self.hardware,
+            self.policies,
+            self.carbon,
+            self.clock,
+            horizon_s=int(self.settings.horizon.total_seconds()),
+            slot_s=int(self.settings.slot.total_seconds()),
+        )
 
     @property
     def budget(self) -> SolveBudget:
@@ -111,10 +122,9 @@ class App:
         """Queue the job and return its id. `%j` and its like in the output files are replaced here.
 
         Raises:
-            InputError: a script without `#!` in its first line, which sbatch refuses too.
+            InputError: what no dispatcher could run, such as a script without a `#!` line, which sbatch refuses too.
         """
-        if not script.body.startswith("#!"):
-            raise InputError("the script has no `#!` line", hint="begin it with a line such as #!/bin/sh")
+        require_runnable(script)
         submission = Submission(job=job, script=script, name=name, project=project, account=account, hold=hold)
         return self.store.submit(submission)
 
@@ -177,7 +187,7 @@ class App:
         """One cycle: snapshot, decide, commit, dispatch what is due. Null where nothing waits for a place."""
         from csched.cycle import run_cycle
 
-        if not self.world.has_work():
+        if not self.store.jobs(states=[JobState.PENDING], limit=1):
             return None
         return run_cycle(self.world, self.policies, self.budget)
 
@@ -195,11 +205,13 @@ class App:
 
     def bill(self) -> int:
         """Enter every job that has ended and ran into the ledger; how many there were."""
-        from csched.accounting.ledger import entry
+        from csched.accounting.ledger import entry, zones_of
+        from csched.store.mapping import to_run
 
-        ended = self.store.unbilled()
-        for record in ended:
-            self.store.add(entry(record, self.fleet, self.hardware, self.carbon, self.clock.now()))
+        ended = [to_run(record) for record in self.store.unbilled()]
+        for run in ended:
+            outlook = self.carbon.outlook(zones_of(run, self.fleet), self.clock.now(), run.submit, run.end)
+            self.store.add(entry(run, self.fleet, self.hardware, outlook))
         return len(ended)
 
 

@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from csched.accounting.ledger import Run
 from csched.domain.base import Value
 from csched.domain.job import Job
 from csched.domain.ledger import LedgerEntry
@@ -107,6 +108,21 @@ def to_token(row: TokenRow) -> Token:
 def changed_job(job: Job, changes: Mapping[str, object]) -> Job:
     """The job with some fields replaced; ValidationError where that makes no valid job."""
     return Job.model_validate({**job.model_dump(), **changes})
+
+
+def to_run(record: JobRecord) -> Run:
+    """What the ledger needs of a job that ran and ended; ValueError for any other."""
+    if record.placement is None or record.start is None or record.end is None:
+        raise ValueError(f"job {record.id} has not run to an end")
+    return Run(
+        job=record.job,
+        project=record.project,
+        placement=record.placement,
+        state=record.state,
+        submit=record.submit,
+        start=record.start,
+        end=record.end,
+    )
 
 
 def require_id(row_id: int | None) -> int:

@@ -38,7 +38,6 @@ from csched.store.mapping import (
     to_token,
     to_verdict_record,
 )
-from csched.store.output_paths import with_id
 from csched.store.records import Drain, Health, JobRecord, PlanRecord, Submission, Token, VerdictRecord
 from csched.store.rows import (
     AttemptRow,
@@ -51,6 +50,7 @@ from csched.store.rows import (
     TokenRow,
     VerdictRow,
 )
+from csched.store.scripts import with_id
 from csched.store.transitions import may_follow
 
 ALIVE: Final = (JobState.CONFIGURING, JobState.RUNNING)

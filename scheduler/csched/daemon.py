@@ -1,0 +1,186 @@
+"""The daemon: plans, polls, refreshes carbon and bills, each on its own beat, until it is told to stop.
+
+A failing beat is logged and shown (`Repository.health`) and tried again; it never ends the daemon.
+"""
+
+import contextlib
+import fcntl
+import os
+import signal
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Final, Protocol, runtime_checkable
+
+import structlog
+from apscheduler.events import (
+    EVENT_JOB_ERROR,
+    EVENT_JOB_EXECUTED,
+    JobExecutionEvent,
+)
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from csched.app import App
+from csched.domain.plan import Plan
+from csched.errors import CschedError, Refused, Unavailable
+from csched.store.records import Health
+
+PLAN, POLL, CARBON, BILL = "plan", "poll", "carbon", "bill"
+LOCK_FILE: Final = "daemon.lock"
+
+_POLL_NOTED_EVERY: Final = timedelta(seconds=10)
+_LONGEST_ERROR: Final = 2000
+
+
+@runtime_checkable
+class Refreshable(Protocol):
+    """A carbon source whose values come from elsewhere; climatology and files have nothing to refresh."""
+
+    def refresh(self) -> None: ...
+
+
+class Daemon:
+    """One for each home. `cycle` is one planning round; another one may stand in where no solver is wanted.
+
+    Raises:
+        Refused: another daemon works on this home.
+    """
+
+    def __init__(self, app: App, cycle: Callable[[], Plan | None] | None = None) -> None:
+        self._app = app
+        self._cycle = cycle or app.plan_once
+        self._log = structlog.get_logger("csched.daemon")
+        self._planned_changes = -1
+        self._replan = threading.Event()
+        self._under_way: set[str] = set()
+        self._health = _HealthBook(app)
+        self._lock = _only_one(app.home())
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
+        )
+        self._scheduler.add_listener(self._took_place, EVENT_JOB_ERROR | EVENT_JOB_EXECUTED)
+        self._add(PLAN, self._plan, app.settings.plan_every)
+        self._add(POLL, self._poll, app.settings.poll_every)
+        self._add(BILL, self._bill, app.settings.plan_every)
+        if isinstance(app.carbon, Refreshable):
+            self._add(CARBON, app.carbon.refresh, app.settings.carbon_every)
+
+    def start(self) -> None:
+        self._log.info("started", home=str(self._app.settings.home), pid=os.getpid())
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Wait for the beats under way, then end. Jobs that run go on; the next daemon takes them over."""
+        self._scheduler.shutdown(wait=True)
+        os.close(self._lock)
+        self._log.info("stopped")
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT; for the main thread."""
+        told = threading.Event()
+
+        def tell(_number: int, _frame: FrameType | None) -> None:
+            told.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, tell)
+        self.start()
+        told.wait()
+        self.stop()
+
+    def _add(self, name: str, beat: Callable[[], None], every: timedelta) -> None:
+        def marked() -> None:
+            self._under_way.add(name)
+            try:
+                beat()
+            finally:
+                self._under_way.discard(name)
+
+        seconds = every.total_seconds()
+        self._scheduler.add_job(marked, "interval", id=name, seconds=seconds, next_run_time=datetime.now(UTC))
+
+    def _plan(self) -> None:
+        self._replan.clear()
+        self._planned_changes = self._app.store.changes()
+        plan = self._cycle()
+        if plan is not None:
+            self._log.info(
+                "planned",
+                placed=len(plan.placements),
+                unplaced=len(plan.unplaced),
+                status=plan.status,
+                cost_kg=round(plan.cost_kg, 6),
+                gap=round(plan.gap, 6),
+            )
+
+    def _poll(self) -> None:
+        """Take over news; and plan at once where the queue changed, or GPUs became free."""
+        changed = self._app.poll()
+        for record in changed:
+            self._log.info("job", id=record.id, state=record.state, site=record.site, exit_code=str(record.exit_code))
+        if any(record.state.final for record in changed):
+            self._replan.set()
+            self._soon(BILL)
+        if self._replan.is_set() or self._app.store.changes() != self._planned_changes:
+            self._soon(PLAN)
+
+    def _bill(self) -> None:
+        if billed := self._app.bill():
+            self._log.info("billed", jobs=billed)
+
+    def _soon(self, name: str) -> None:
+        """A beat that is under way is left alone: the next poll asks again."""
+        if name not in self._under_way:
+            self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+
+    def _took_place(self, event: JobExecutionEvent) -> None:
+        error = event.exception
+        told = None if error is None else str(error) if isinstance(error, CschedError) else repr(error)
+        if told is not None:
+            self._log.error("failed", beat=event.job_id, error=told, traceback=event.traceback)
+        self._health.note(event.job_id, told)
+
+
+class _HealthBook:
+    """Keeps what anyone may ask of the daemon: when it planned and polled last, and what does not work."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._lock = threading.Lock()
+        self._written = Health()
+
+    def note(self, beat: str, error: str | None) -> None:
+        with self._lock:
+            now = self._app.clock.now()
+            errors = {other: text for other, text in self._written.errors.items() if other != beat}
+            if error is not None:
+                errors[beat] = error[:_LONGEST_ERROR]
+            times = {f"{beat}_at": now} if error is None and beat in {PLAN, POLL} else {}
+            health = self._written.model_copy(update={"errors": errors, **times})
+            if beat == POLL and errors == self._written.errors and not self._stale(now):
+                return
+            with contextlib.suppress(Unavailable):  # the store itself is what fails: the log has it
+                self._app.store.note_health(health)
+                self._written = health
+
+    def _stale(self, now: datetime) -> bool:
+        """A poll takes place every second; writing that down ten times as rarely is enough."""
+        return self._written.poll_at is None or now - self._written.poll_at >= _POLL_NOTED_EVERY
+
+
+def _only_one(home: Path) -> int:
+    """The lock of the home's only daemon; the system frees it however the process ends."""
+    descriptor = os.open(home / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        other = os.pread(descriptor, 32, 0).decode().strip() or "unknown"
+        os.close(descriptor)
+        raise Refused(
+            f"another csched daemon (process {other}) works on `{home}`", hint="stop that one, or set CSCHED_HOME"
+        ) from error
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
