@@ -1,0 +1,140 @@
+"""What is known of a site and of a job, under the paths of the vocabulary; None is unknown.
+
+A fact that nobody stated stays unknown. Nothing is derived except `site.seal.min`, which needs all eight objectives.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
+
+from csched.domain.base import Country, Slug, Value
+from csched.domain.job import Job
+from csched.domain.site import SealObjective, Site
+from csched.errors import InputError
+from csched.formats.validation import input_error
+from csched.formats.yaml_document import Document
+from csched_policies.vocabulary import Law, Sector
+
+Facts = Mapping[str, Any]
+"""Path -> value: text, number, truth, a tuple of these, or a tuple of certificates; None is unknown."""
+
+
+def _as_list(raw: object) -> object:
+    return (raw,) if isinstance(raw, str) else raw
+
+
+class Tenant(Value):
+    """What is known of a tenant; null is unknown and fails every rule that reads it."""
+
+    country: Country | None = None
+    sector: Sector | None = None
+    law: Annotated[tuple[Law, ...] | None, BeforeValidator(_as_list)] = None
+    """One law, or all the laws under which the tenant exports data: then a country must be adequate under each."""
+
+
+_TENANTS: Final = TypeAdapter(dict[Slug, Tenant])
+
+
+def read_tenants(document: Document) -> dict[str, Tenant]:
+    """`facts/tenants.yaml`: tenant -> {country, sector, law}.
+
+    Raises:
+        InputError: with file, line and field.
+    """
+    if not isinstance(document.data, dict):
+        raise InputError("a mapping `tenant: {country, sector, law}` was expected", where=document.where())
+    try:
+        return _TENANTS.validate_python(document.data)
+    except ValidationError as error:
+        raise input_error(error, document.where, _Tenants) from error
+
+
+class _Tenants(Value):
+    """Lets a misspelt key of a tenant be answered with the right one."""
+
+    tenant: Tenant
+
+
+def site_facts(site: Site) -> dict[str, Any]:
+    """All facts of one site, by path."""
+    operator, seal = site.operator, site.seal or {}
+    facts: dict[str, Any] = {
+        "site.id": site.id,
+        "site.country": site.country,
+        "site.grid_zone": site.grid_zone,
+        "site.operator.country": operator.country,
+        "site.operator.ultimate_parent_country": operator.ultimate_parent_country,
+        "site.operator.compellable_by": operator.compellable_by,
+        "site.operator.non_eu_capital_single_pct": operator.non_eu_capital_single_pct,
+        "site.operator.non_eu_capital_total_pct": operator.non_eu_capital_total_pct,
+        "site.operator.kind": operator.kind,
+        "site.operator.adequacy": operator.adequacy,
+        "site.storage_countries": site.storage_countries,
+        "site.control_plane_country": site.control_plane_country,
+        "site.support.countries": site.support.countries,
+        "site.personnel.location": site.personnel.location,
+        "site.personnel.citizenship": site.personnel.citizenship,
+        "site.certs": site.certs,
+        "site.seal.min": min(seal.values()) if len(seal) == len(SealObjective) else None,
+        "site.ual": site.ual,
+        "site.spe": site.spe,
+        "site.confidential.cpu_tee": site.confidential.cpu_tee,
+        "site.confidential.gpu_cc": site.confidential.gpu_cc,
+        "site.confidential.attested": site.confidential.attested,
+        "site.keys": site.keys,
+        "site.tenancy": site.tenancy,
+        "site.civilian_only": site.civilian_only,
+        "site.energy_metering": site.energy_metering,
+        "site.pue": site.pue,
+    }
+    return facts | {f"site.seal.{objective}": seal.get(objective) for objective in SealObjective}
+
+
+COLUMN: Final[Mapping[str, str]] = {
+    "data.class": "data_class",
+    "data.site": "data_site",
+    "data.gb": "data_gb",
+    "data.law": "tenant",
+    "tenant.id": "tenant",
+    "tenant.country": "tenant",
+    "tenant.sector": "tenant",
+    "tenant.law": "tenant",
+    "job.user": "user",
+    "job.gpus": "gpus",
+    "job.time_limit_s": "time_limit_s",
+    "job.hardware": "hardware",
+    "job.countries": "countries",
+    "job.pattern": "pattern",
+    "job.load": "load",
+    "job.home_site": "home_site",
+    "job.priority": "priority",
+    "job.portable": "portable",
+}
+"""Path of a label -> the column of the job from which it comes."""
+
+_FROM_TENANT: Final[Mapping[str, Callable[[Tenant], object]]] = {
+    "data.law": lambda tenant: tenant.law,
+    "tenant.law": lambda tenant: tenant.law,
+    "tenant.country": lambda tenant: tenant.country,
+    "tenant.sector": lambda tenant: tenant.sector,
+}
+
+
+def label_facts(columns: Mapping[str, Any], tenants: Mapping[str, Tenant]) -> dict[str, Any]:
+    """Facts of a job, by path, from the columns at hand; an empty list is unknown, as in the jobs file."""
+    facts: dict[str, Any] = {}
+    for path, column in COLUMN.items():
+        if column not in columns:
+            continue
+        value = columns[column]
+        if path in _FROM_TENANT:
+            tenant = tenants.get(value) if value is not None else None
+            value = _FROM_TENANT[path](tenant) if tenant else None
+        facts[path] = None if value == () else value
+    return facts
+
+
+def job_facts(job: Job, tenants: Mapping[str, Tenant]) -> dict[str, Any]:
+    """All label facts of one job, by path."""
+    return label_facts({column: getattr(job, column) for column in set(COLUMN.values())}, tenants)

@@ -1,0 +1,181 @@
+"""How one fact is compared: one small function an operator. True is met, False is not met, None is not known.
+
+None never counts as met, neither for positive nor for negative operators.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from csched.domain.site import Certificate, Scheme
+from csched_policies.facts import Facts
+from csched_policies.groups import CONDITION_PATH, Groups, Membership
+from csched_policies.vocabulary import LAW_PARAMETER, LEVELS
+
+_VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,5}")
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a comparison may look at besides the two values: other facts, the groups and the instant."""
+
+    facts: Facts
+    groups: Groups
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Countries:
+    """The operand of an operator on countries: codes, `@GROUP`, `@GROUP(data.law)`, `@tenant.country`."""
+
+    codes: frozenset[str]
+    groups: tuple[str, ...] = ()
+    by_law: tuple[str, ...] = ()
+    """Families of groups of which the exporting law picks one: `adequate` for `@adequate(data.law)`."""
+    facts: tuple[str, ...] = ()
+    """Paths of facts whose country is meant."""
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Facts that decide what the operand stands for."""
+        paths = set(self.facts)
+        if self.by_law:
+            paths.add(LAW_PARAMETER)
+        if self.groups or self.by_law:
+            paths.add(CONDITION_PATH)
+        return frozenset(paths)
+
+    def group_names(self, laws: tuple[str, ...]) -> frozenset[str]:
+        """All groups the operand can stand for under these laws."""
+        return frozenset(self.groups) | {f"{family}({law})" for family in self.by_law for law in laws}
+
+    def membership(self, country: str, sight: Sight) -> Membership | None:
+        """Whether `country` is meant; None where that hangs on a fact which is not known."""
+        if country in self.codes:
+            return Membership.YES
+        found: set[Membership | None] = {self._fixed(name, country, sight) for name in self.groups}
+        found |= {self._by_law(family, country, sight) for family in self.by_law}
+        found |= {_same(country, sight.facts.get(path)) for path in self.facts}
+        for answer in (Membership.YES, None, Membership.CONDITIONAL):
+            if answer in found:
+                return answer
+        return Membership.NO
+
+    def _fixed(self, name: str, country: str, sight: Sight) -> Membership:
+        return sight.groups.membership(name, country, sight.at, sight.facts.get(CONDITION_PATH))
+
+    def _by_law(self, family: str, country: str, sight: Sight) -> Membership | None:
+        """In the family's group for every law of the tenant: a transfer must be lawful under each."""
+        laws = sight.facts.get(LAW_PARAMETER)
+        if laws is None or any(f"{family}({law})" not in sight.groups.by_name for law in laws):
+            return None
+        found = {self._fixed(f"{family}({law})", country, sight) for law in laws}
+        for answer in (Membership.NO, Membership.CONDITIONAL):
+            if answer in found:
+                return answer
+        return Membership.YES
+
+
+def _same(country: str, other: str | None) -> Membership | None:
+    if other is None:
+        return None
+    return Membership.YES if country == other else Membership.NO
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The operand of `has`: a certificate of one scheme, valid until the job's end."""
+
+    scheme: Scheme
+    version_at_least: tuple[int, ...] | None = None
+    type_at_least: int | None = None
+    level_at_least: str | None = None
+
+
+def parse_version(text: str) -> tuple[int, ...] | None:
+    """`2024` or `3.2` in numbers; None for anything that has no order."""
+    return tuple(int(part) for part in text.split(".")) if _VERSION.fullmatch(text) else None
+
+
+def _in(seen: str, operand: Countries | frozenset[str], sight: Sight) -> bool | None:
+    """A conditional member is not in: adequacy that nobody has shown does not count."""
+    if isinstance(operand, frozenset):
+        return seen in operand
+    found = operand.membership(seen, sight)
+    return None if found is None else found is Membership.YES
+
+
+def _not_in(seen: str, operand: Countries | frozenset[str], sight: Sight) -> bool | None:
+    """A conditional member might be in, so it is not surely out."""
+    if isinstance(operand, frozenset):
+        return seen not in operand
+    found = operand.membership(seen, sight)
+    return None if found is None else found is Membership.NO
+
+
+def _all(answers: list[bool | None]) -> bool | None:
+    if False in answers:
+        return False
+    return None if None in answers else True
+
+
+def _subset(seen: tuple[str, ...], operand: Countries | frozenset[str], sight: Sight) -> bool | None:
+    return _all([_in(each, operand, sight) for each in seen])
+
+
+def _disjoint(seen: tuple[str, ...], operand: Countries | frozenset[str], sight: Sight) -> bool | None:
+    return _all([_not_in(each, operand, sight) for each in seen])
+
+
+def _eq(seen: object, operand: object, _sight: Sight) -> bool:
+    return seen == operand
+
+
+def _ge(seen: float, operand: float, _sight: Sight) -> bool:
+    return seen >= operand
+
+
+def _le(seen: float, operand: float, _sight: Sight) -> bool:
+    return seen <= operand
+
+
+def _has(seen: tuple[Certificate, ...], operand: Evidence, sight: Sight) -> bool | None:
+    answers = [_shows(certificate, operand, sight.at) for certificate in seen if certificate.scheme is operand.scheme]
+    if True in answers:
+        return True
+    return None if None in answers else False
+
+
+def _shows(certificate: Certificate, operand: Evidence, at: datetime) -> bool | None:
+    """Whether one certificate of the right scheme is good enough and in force at `at`."""
+    answers: list[bool | None] = [
+        certificate.valid_from is None or certificate.valid_from <= at,
+        None if certificate.valid_until is None else at < certificate.valid_until,
+    ]
+    if operand.version_at_least is not None:
+        version = parse_version(certificate.version or "")
+        answers.append(None if version is None else version >= operand.version_at_least)
+    if operand.type_at_least is not None:
+        answers.append(None if certificate.type is None else certificate.type >= operand.type_at_least)
+    if operand.level_at_least is not None:
+        levels = LEVELS[operand.scheme]
+        level = certificate.level
+        answers.append(None if level not in levels else levels.index(level) >= levels.index(operand.level_at_least))
+    return _all(answers)
+
+
+COMPARE: Final[Mapping[str, Callable[[Any, Any, Sight], bool | None]]] = {
+    "in": _in,
+    "not_in": _not_in,
+    "subset": _subset,
+    "disjoint": _disjoint,
+    "eq": _eq,
+    "ge": _ge,
+    "le": _le,
+    "at_least": _ge,
+    "at_most": _le,
+    "has": _has,
+}
+"""`at_least` and `at_most` compare ranks: the clause turns ordered words into their places."""

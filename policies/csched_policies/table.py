@@ -1,0 +1,234 @@
+"""Rules turned into a table: what a clause says of a site is worked out once, not once for each job.
+
+A row of the table is the verdict on one class of jobs: all jobs whose labels that any rule reads are equal share it.
+The table holds from one instant at which evidence or a group changes to the next; after that it is made anew.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Any, Final
+
+from csched.clock import format_instant
+from csched.domain.job import Job
+from csched.domain.site import Fleet, Site
+from csched.domain.verdict import Reason, ReasonCode, SiteVerdict
+from csched_policies.clause import Clause, shown
+from csched_policies.facts import COLUMN, Facts, Tenant, label_facts, site_facts
+from csched_policies.groups import Groups
+from csched_policies.operators import Sight
+from csched_policies.rule import Rule
+
+Row = tuple[SiteVerdict, ...]
+
+_EVER: Final = datetime.max.replace(tzinfo=UTC)
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+_ROWS_KEPT: Final = 65_536
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one clause says of one site: not met (`denial`), met for ever (neither), or met until an instant."""
+
+    denial: Reason | None = None
+    until: datetime | None = None
+    until_reason: Reason | None = None
+
+
+_MET: Final = Finding()
+
+
+class Judge:
+    """Compares clauses with facts as of one instant, and finds when an answer will change."""
+
+    def __init__(self, rules: Sequence[Rule], groups: Groups, sites: Sequence[Site], now: datetime) -> None:
+        instants = changes(rules, groups, sites)
+        self.since = max((instant for instant in instants if instant <= now), default=_NEVER)
+        self.before = min((instant for instant in instants if instant > now), default=_EVER)
+        self._groups = groups
+        self._now = now
+        self._later = sorted(instant for instant in instants if instant > now)
+
+    def finding(self, rule: Rule, clause: Clause, facts: Facts) -> Finding:
+        """What `clause` says of the site (and the labels) in `facts`."""
+        sight = Sight(facts, self._groups, self._now)
+        if not clause.holds(sight):
+            return Finding(denial=_denial(rule, clause, sight))
+        for instant in self._later if _changes(clause) else ():
+            if not clause.holds(Sight(facts, self._groups, instant)):
+                return Finding(until=instant, until_reason=_expiry(rule, clause, facts, instant))
+        return _MET
+
+    def unknown_labels(self, rule: Rule, labels: Facts) -> list[tuple[Clause, tuple[str, ...]]]:
+        """Clauses of `when` that read a fact which this job does not have."""
+        sight = Sight(labels, self._groups, self._now)
+        return [(clause, missing) for clause in rule.when if (missing := clause.missing(sight))]
+
+    def applies(self, rule: Rule, labels: Facts) -> bool:
+        """Whether the rule is for such a job, now or at any later change of a group: the job may run until then."""
+        instants = [self._now, *self._later] if any(map(_changes, rule.when)) else [self._now]
+        return any(
+            all(clause.holds(Sight(labels, self._groups, instant)) for clause in rule.when) for instant in instants
+        )
+
+
+class Table:
+    """Verdicts of these rules over this fleet, for any job, at every instant in [since, before)."""
+
+    def __init__(
+        self, rules: Sequence[Rule], groups: Groups, tenants: Mapping[str, Tenant], fleet: Fleet, now: datetime
+    ) -> None:
+        self.fleet = fleet
+        self._rules = rules
+        self._tenants = tenants
+        self._judge = Judge(rules, groups, fleet.sites, now)
+        self._sites = [site_facts(site) for site in fleet.sites]
+        self._fixed = {
+            (rule.id, clause): [self._judge.finding(rule, clause, facts) for facts in self._sites]
+            for rule in rules
+            for clause in rule.require
+            if all(path.startswith("site.") for path in clause.reads)
+        }
+        columns = sorted({COLUMN[path] for rule in rules for path in rule.reads if path in COLUMN})
+        self._columns = columns
+        self._label_class: Callable[[Job], Any] = attrgetter(*columns) if columns else _no_labels
+        self._rows: dict[Hashable, Row] = {}
+
+    def holds_at(self, now: datetime) -> bool:
+        return self._judge.since <= now < self._judge.before
+
+    def screen(self, jobs: Sequence[Job]) -> dict[str, Row]:
+        """Job id -> one verdict for each site; jobs with equal labels share one tuple."""
+        rows, label_class = self._rows, self._label_class
+        verdicts: dict[str, Row] = {}
+        for job in jobs:
+            labels = label_class(job)
+            row = rows.get(labels)
+            if row is None:
+                row = self._keep(labels)
+            verdicts[job.job] = row
+        return verdicts
+
+    def row(self, labels: Facts) -> Row:
+        """The verdict on jobs with these labels at each site of the fleet."""
+        applicable = [(rule, self._judge.unknown_labels(rule, labels)) for rule in self._rules]
+        applicable = [(rule, unknown) for rule, unknown in applicable if unknown or self._judge.applies(rule, labels)]
+        return tuple(self._verdict(applicable, index, labels) for index in range(len(self._sites)))
+
+    def _keep(self, labels: Any) -> Row:
+        if len(self._rows) >= _ROWS_KEPT:
+            self._rows.clear()
+        values = labels if len(self._columns) > 1 else (labels,) * len(self._columns)
+        row = self.row(label_facts(dict(zip(self._columns, values, strict=True)), self._tenants))
+        self._rows[labels] = row
+        return row
+
+    def _verdict(
+        self, applicable: list[tuple[Rule, list[tuple[Clause, tuple[str, ...]]]]], index: int, labels: Facts
+    ) -> SiteVerdict:
+        site = self.fleet.sites[index].id
+        denials: list[Reason] = []
+        advice: list[Reason] = []
+        ends: list[Finding] = []
+        for rule, unknown in applicable:
+            said = denials if rule.applied else advice
+            said += [_unknown(rule, clause, missing, site) for clause, missing in unknown]
+            if unknown:
+                continue
+            for clause in rule.require:
+                finding = self._finding(rule, clause, index, labels)
+                if finding.denial is not None:
+                    said.append(finding.denial)
+                elif finding.until is not None and rule.applied:
+                    ends.append(finding)
+        first = min(ends, key=lambda finding: finding.until or _EVER, default=_MET)
+        return SiteVerdict(
+            site=site,
+            denials=tuple(sorted(denials, key=lambda reason: reason.code.tier)),
+            latest_end=first.until,
+            latest_end_reason=first.until_reason,
+            advice=tuple(advice),
+        )
+
+    def _finding(self, rule: Rule, clause: Clause, index: int, labels: Facts) -> Finding:
+        fixed = self._fixed.get((rule.id, clause))
+        return fixed[index] if fixed else self._judge.finding(rule, clause, {**self._sites[index], **labels})
+
+
+def changes(rules: Sequence[Rule], groups: Groups, sites: Sequence[Site]) -> set[datetime]:
+    """Every instant at which an answer can change: a certificate or a member of a group begins or ends."""
+    clauses = [clause for rule in rules for clause in rule.clauses]
+    instants = groups.instants({name for clause in clauses for name in clause.group_names})
+    if any(clause.path == "site.certs" for clause in clauses):
+        for certificate in (certificate for site in sites for certificate in site.certs or ()):
+            instants |= {instant for instant in (certificate.valid_from, certificate.valid_until) if instant}
+    return instants
+
+
+def _changes(clause: Clause) -> bool:
+    return clause.path == "site.certs" or bool(clause.group_names)
+
+
+def _no_labels(_job: Job) -> tuple[()]:
+    return ()
+
+
+def _denial(rule: Rule, clause: Clause, sight: Sight) -> Reason:
+    """The reason why a clause that was just found not met is not met."""
+    site, seen = sight.facts.get("site.id"), sight.facts.get(clause.path)
+    if clause.holds(sight) is None:
+        missing = clause.missing(sight)
+        what = (
+            " and ".join(missing) + (" are" if len(missing) > 1 else " is") if missing else f"part of {clause.path} is"
+        )
+        return Reason(
+            site=site,
+            code=ReasonCode.POLICY_UNKNOWN_FACT,
+            rule=rule.id,
+            clause=clause.path,
+            seen=shown(seen),
+            needed=clause.needed,
+            message=f"{what} not known, and rule {rule.id} needs {clause.path} to be {clause.needed}",
+        )
+    conditions = clause.conditions(sight)
+    more = f"; it would count were the operator known to be covered by {' or '.join(conditions)}" if conditions else ""
+    return Reason(
+        site=site,
+        code=ReasonCode.POLICY_HARD_DENY,
+        rule=rule.id,
+        clause=clause.path,
+        seen=shown(seen),
+        needed=clause.needed,
+        message=f"{clause.path} is {_spelled(seen)}, and rule {rule.id} needs {clause.needed}{more}",
+    )
+
+
+def _unknown(rule: Rule, clause: Clause, missing: tuple[str, ...], site: str) -> Reason:
+    return Reason(
+        site=site,
+        code=ReasonCode.POLICY_UNKNOWN_FACT,
+        rule=rule.id,
+        clause=clause.path,
+        needed="a known value",
+        message=f"{' and '.join(missing)} is not known of this job, and rule {rule.id} reads it",
+    )
+
+
+def _expiry(rule: Rule, clause: Clause, facts: Facts, until: datetime) -> Reason:
+    return Reason(
+        site=facts.get("site.id"),
+        code=ReasonCode.POLICY_HARD_DENY,
+        rule=rule.id,
+        clause=clause.path,
+        seen=shown(facts.get(clause.path)),
+        needed=clause.needed,
+        message=f"{clause.path} satisfies rule {rule.id} only until {format_instant(until)}",
+    )
+
+
+def _spelled(seen: object) -> str:
+    value = shown(seen)
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "an empty list"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,187 @@
+"""Every fact that a rule may read, and nothing else: a closed vocabulary is what makes a typo an error.
+
+A path that is not here is refused when the rules are loaded. A path that later versions will know is refused too, with
+a message that says so: a rule that csched could not apply must not look as if it were applied.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, get_args
+
+from csched.domain.base import ISO_COUNTRIES
+from csched.domain.job import DataClass, Pattern
+from csched.domain.site import Confidential, Operator, Personnel, Scheme, SealObjective, Site
+
+
+class Kind(StrEnum):
+    """What the values of a fact are, hence which operators may compare it."""
+
+    COUNTRY = "country"
+    COUNTRIES = "set of countries"
+    WORD = "one of a few words"
+    WORDS = "set of words"
+    RANKED = "ordered words"
+    NAME = "name"
+    NAMES = "set of names"
+    NUMBER = "number"
+    TRUTH = "true or false"
+    CERTIFICATES = "certificates"
+
+
+OPERATORS: Final[Mapping[Kind, tuple[str, ...]]] = {
+    Kind.COUNTRY: ("in", "not_in", "eq"),
+    Kind.COUNTRIES: ("subset", "disjoint"),
+    Kind.WORD: ("in", "not_in", "eq"),
+    Kind.WORDS: ("subset", "disjoint"),
+    Kind.RANKED: ("at_least", "at_most", "in", "not_in", "eq"),
+    Kind.NAME: ("in", "not_in", "eq"),
+    Kind.NAMES: ("subset", "disjoint"),
+    Kind.NUMBER: ("ge", "le", "eq"),
+    Kind.TRUTH: ("eq",),
+    Kind.CERTIFICATES: ("has",),
+}
+
+
+class Law(StrEnum):
+    """The data protection law under which a tenant exports data; it selects the list of adequate countries."""
+
+    GDPR = "GDPR"
+    FADP = "FADP"
+    UKGDPR = "UKGDPR"
+
+
+class Sector(StrEnum):
+    RESEARCH = "research"
+    PUBLIC = "public"
+    HEALTH = "health"
+    FINANCE = "finance"
+    INDUSTRY = "industry"
+    DEFENCE = "defence"
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One fact: its path, what its values are and, where these are few, which."""
+
+    path: str
+    kind: Kind
+    values: tuple[str, ...] = ()
+    """All words the fact may have, in rising order where they are ordered; empty for names and numbers."""
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        return OPERATORS[self.kind]
+
+    @property
+    def of_site(self) -> bool:
+        return self.path.startswith("site.")
+
+    @property
+    def is_country(self) -> bool:
+        return self.kind in {Kind.COUNTRY, Kind.COUNTRIES}
+
+
+def _words(annotation: object) -> tuple[str, ...]:
+    """The words of a field annotated `Literal[...] | None`, or `tuple[Literal[...], ...] | None`."""
+    words: list[str] = []
+    for argument in get_args(annotation):
+        words += [argument] if isinstance(argument, str) else _words(argument)
+    return tuple(words)
+
+
+def _of(model: type[Site | Operator | Personnel | Confidential], field: str) -> tuple[str, ...]:
+    return _words(model.model_fields[field].annotation)
+
+
+_SITE: Final = (
+    Attribute("site.id", Kind.NAME),
+    Attribute("site.country", Kind.COUNTRY),
+    Attribute("site.grid_zone", Kind.NAME),
+    Attribute("site.operator.country", Kind.COUNTRY),
+    Attribute("site.operator.ultimate_parent_country", Kind.COUNTRY),
+    Attribute("site.operator.compellable_by", Kind.COUNTRIES),
+    Attribute("site.operator.non_eu_capital_single_pct", Kind.NUMBER),
+    Attribute("site.operator.non_eu_capital_total_pct", Kind.NUMBER),
+    Attribute("site.operator.kind", Kind.WORD, _of(Operator, "kind")),
+    Attribute("site.operator.adequacy", Kind.WORDS, _of(Operator, "adequacy")),
+    Attribute("site.storage_countries", Kind.COUNTRIES),
+    Attribute("site.control_plane_country", Kind.COUNTRY),
+    Attribute("site.support.countries", Kind.COUNTRIES),
+    Attribute("site.personnel.location", Kind.WORD, _of(Personnel, "location")),
+    Attribute("site.personnel.citizenship", Kind.WORD, _of(Personnel, "citizenship")),
+    Attribute("site.certs", Kind.CERTIFICATES),
+    *(Attribute(f"site.seal.{objective}", Kind.NUMBER) for objective in SealObjective),
+    Attribute("site.seal.min", Kind.NUMBER),
+    Attribute("site.ual", Kind.NUMBER),
+    Attribute("site.spe", Kind.TRUTH),
+    Attribute("site.confidential.cpu_tee", Kind.WORD, _of(Confidential, "cpu_tee")),
+    Attribute("site.confidential.gpu_cc", Kind.WORD, _of(Confidential, "gpu_cc")),
+    Attribute("site.confidential.attested", Kind.TRUTH),
+    Attribute("site.keys", Kind.WORD, _of(Site, "keys")),
+    Attribute("site.tenancy", Kind.WORD, _of(Site, "tenancy")),
+    Attribute("site.civilian_only", Kind.TRUTH),
+    Attribute("site.energy_metering", Kind.WORD, _of(Site, "energy_metering")),
+    Attribute("site.pue", Kind.NUMBER),
+)
+
+_LABELS: Final = (
+    Attribute("data.class", Kind.RANKED, tuple(DataClass)),
+    Attribute("data.site", Kind.NAME),
+    Attribute("data.gb", Kind.NUMBER),
+    Attribute("data.law", Kind.WORDS, tuple(Law)),
+    Attribute("tenant.id", Kind.NAME),
+    Attribute("tenant.country", Kind.COUNTRY),
+    Attribute("tenant.sector", Kind.WORD, tuple(Sector)),
+    Attribute("tenant.law", Kind.WORDS, tuple(Law)),
+    Attribute("job.user", Kind.NAME),
+    Attribute("job.gpus", Kind.NUMBER),
+    Attribute("job.time_limit_s", Kind.NUMBER),
+    Attribute("job.hardware", Kind.NAMES),
+    Attribute("job.countries", Kind.COUNTRIES),
+    Attribute("job.pattern", Kind.WORD, tuple(Pattern)),
+    Attribute("job.load", Kind.NUMBER),
+    Attribute("job.home_site", Kind.NAME),
+    Attribute("job.priority", Kind.NUMBER),
+    Attribute("job.portable", Kind.TRUTH),
+)
+
+VOCABULARY: Final[Mapping[str, Attribute]] = {attribute.path: attribute for attribute in (*_SITE, *_LABELS)}
+"""Path -> what csched evaluates now."""
+
+NOT_YET: Final = frozenset(
+    """data.id data.egress data.replicas data.restricted tenant.contract_locations job.purpose job.run_id
+    job.requires.confidential job.requires.tenancy job.requires.min_seal job.requires.min_ual job.outputs.kind
+    outputs.kind outputs.inherit_class outputs.return_to outputs.retain_at_site_h outputs.aggregated_only
+    outputs.export transfer.from_country transfer.size_gb transfer.start path.countries site.seal.score""".split()
+)
+"""Paths that are understood but that this version cannot evaluate: refused, never ignored."""
+
+ALSO_CALLED: Final[Mapping[str, str]] = {
+    "job.data_class": "data.class",
+    "job.data_site": "data.site",
+    "job.data_gb": "data.gb",
+    "job.tenant": "tenant.id",
+    "data.size_gb": "data.gb",
+    "data.home_site": "data.site",
+    "operator.compellable_by": "site.operator.compellable_by",
+}
+"""Other names by which people look for a path; each is answered with the right one."""
+
+COUNTRY_REFERENCES: Final = ("tenant.country",)
+"""`@tenant.country`: the one fact about the job that a list of countries may name."""
+
+LAW_PARAMETER: Final = "data.law"
+"""`@adequate(data.law)`: the exporting law of the job's tenant picks the group."""
+
+LEVELS: Final[Mapping[Scheme, tuple[str, ...]]] = {
+    Scheme.ENS: ("basica", "media", "alta"),
+    Scheme.EUCS: ("basic", "substantial", "high"),
+    Scheme.GAIAX: ("standard", "l1", "l2", "l3"),
+}
+"""Levels in rising order, inside one scheme; no scheme is ever compared with another."""
+
+TYPED_SCHEMES: Final = frozenset({Scheme.BSI_C5})
+"""Schemes whose certificates have a type 1 (design) or 2 (effective over a period)."""
+
+COUNTRIES: Final = ISO_COUNTRIES
