@@ -1,0 +1,31 @@
+"""Counting broken rules afresh: every run is screened as if it had not been planned by anybody."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from csched.clock import from_epoch_s
+from csched.domain.site import Fleet
+from csched.domain.verdict import SiteVerdict
+from csched.ports import Policies
+from csched_sim.outcome import Run
+
+
+def policy_violations(runs: Sequence[Run], policies: Policies, fleet: Fleet) -> int:
+    """Runs at a site that a hard rule denied at the start, or on evidence that expired before the limit ran out."""
+    by_start: dict[int, list[Run]] = defaultdict(list)
+    for run in runs:
+        by_start[run.start_s].append(run)
+    return sum(_violations(started, start_s, policies, fleet) for start_s, started in by_start.items())
+
+
+def _violations(runs: Sequence[Run], start_s: int, policies: Policies, fleet: Fleet) -> int:
+    start = from_epoch_s(start_s)
+    verdicts = policies.screen([run.traced.job for run in runs], fleet, start)
+    return sum(not _lawful(run, verdicts[run.traced.job.job], start) for run in runs)
+
+
+def _lawful(run: Run, verdicts: Sequence[SiteVerdict], start: datetime) -> bool:
+    verdict = next(verdict for verdict in verdicts if verdict.site == run.berth.site.id)
+    held_until = start + timedelta(seconds=run.traced.job.time_limit_s)
+    return verdict.allowed and (verdict.latest_end is None or held_until <= verdict.latest_end)

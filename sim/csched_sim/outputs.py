@@ -1,0 +1,111 @@
+"""What a simulation leaves in its folder."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from csched.errors import InputError, Where
+from csched_sim.play import Played
+from csched_sim.simulation import StrategyResult
+from csched_sim.summary import summary, timing
+from csched_sim.traces.trace import TraceJob
+
+
+def write_outputs(played: Played, folder: Path) -> dict[str, object]:
+    """summary.json, timing.json and jobs.parquet in `folder`, which is made where missing. Returns the summary.
+
+    Raises:
+        InputError: the folder cannot be made or written to.
+    """
+    told = summary(played.simulation, played.scenario, played.notes)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "summary.json").write_text(_json(told), encoding="utf-8")
+        (folder / "timing.json").write_text(_json(timing(played.simulation)), encoding="utf-8")
+        _write_jobs(played, folder / "jobs.parquet")
+    except OSError as error:
+        raise InputError(f"cannot write there: {error.strerror}", where=Where(file=str(folder))) from error
+    return told
+
+
+def _json(document: object) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+JOBS_SCHEMA = pa.schema(
+    [
+        pa.field("job", pa.string(), nullable=False),
+        pa.field("strategy", pa.string(), nullable=False),
+        pa.field("state", pa.string(), nullable=False),
+        pa.field("why", pa.string()),
+        pa.field("user", pa.string()),
+        pa.field("tenant", pa.string()),
+        pa.field("data_class", pa.string()),
+        pa.field("site", pa.string()),
+        pa.field("partition", pa.string()),
+        pa.field("submit", pa.timestamp("s", tz="UTC"), nullable=False),
+        pa.field("start", pa.timestamp("s", tz="UTC")),
+        pa.field("end", pa.timestamp("s", tz="UTC")),
+        pa.field("deadline", pa.timestamp("s", tz="UTC")),
+        pa.field("gpus", pa.int64(), nullable=False),
+        pa.field("time_limit_s", pa.int64(), nullable=False),
+        pa.field("runtime_s", pa.int64(), nullable=False),
+        pa.field("kwh", pa.float64()),
+        pa.field("carbon_kg", pa.float64()),
+        pa.field("topology_kg", pa.float64()),
+        pa.field("egress_kg", pa.float64()),
+        pa.field("wait_h", pa.float64()),
+        pa.field("bounded_slowdown", pa.float64()),
+        pa.field("sigma", pa.float64()),
+    ]
+)
+
+
+def _write_jobs(played: Played, path: Path) -> None:
+    with pq.ParquetWriter(path, JOBS_SCHEMA) as writer:
+        for result in played.simulation.results:
+            writer.write_table(pa.Table.from_pylist([*_ran(result), *_never_ran(result)], schema=JOBS_SCHEMA))
+
+
+def _ran(result: StrategyResult) -> Iterator[dict[str, object]]:
+    accounts = result.accounts
+    for index, run in enumerate(result.outcome.runs):
+        yield {
+            **_asked(run.traced, result.name),
+            "state": "COMPLETED",
+            "site": run.berth.site.id,
+            "partition": run.berth.partition.name,
+            "start": run.start_s,
+            "end": run.end_s,
+            "kwh": float(accounts.kwh[index]),
+            "carbon_kg": float(accounts.carbon_kg[index]),
+            "topology_kg": float(accounts.topology_kg[index]),
+            "egress_kg": float(accounts.egress_kg[index]),
+            "wait_h": float(accounts.wait_h[index]),
+            "bounded_slowdown": float(accounts.bounded_slowdown[index]),
+            "sigma": run.sigma,
+        }
+
+
+def _never_ran(result: StrategyResult) -> Iterator[dict[str, object]]:
+    for never in result.outcome.never_ran:
+        yield {**_asked(never.traced, result.name), "state": "PENDING", "why": never.why}
+
+
+def _asked(traced: TraceJob, strategy: str) -> dict[str, object]:
+    job = traced.job
+    return {
+        "job": job.job,
+        "strategy": strategy,
+        "user": job.user,
+        "tenant": job.tenant,
+        "data_class": job.data_class,
+        "submit": job.submit,
+        "deadline": job.deadline,
+        "gpus": job.gpus,
+        "time_limit_s": job.time_limit_s,
+        "runtime_s": traced.runtime_s,
+    }

@@ -1,0 +1,53 @@
+"""From a scenario to its simulation: reads every file that it names."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from csched.carbon.sources import open_source
+from csched.formats.fleet import read_fleet
+from csched.topology.catalogue import hardware_of
+from csched_policies.load import load_policies
+from csched_sim.scenario import Scenario
+from csched_sim.setting import Setting
+from csched_sim.simulation import Simulation, Watch, simulate
+from csched_sim.strategies import strategy
+from csched_sim.traces.reading import read_trace
+from csched_sim.traces.trace import ReadingNotes
+
+
+@dataclass(frozen=True)
+class Played:
+    scenario: Scenario
+    notes: ReadingNotes
+    simulation: Simulation
+
+
+def play(
+    scenario: Scenario,
+    watch: Watch = lambda _name: None,
+    progress: Callable[[int], None] = lambda _ended: None,
+    sized: Callable[[int], None] = lambda _jobs: None,
+) -> Played:
+    """Read, then simulate. `sized` learns how many jobs there are before the first strategy begins.
+
+    Raises:
+        UsageError: an unknown strategy; said before anything is read.
+        InputError: a file that is missing or wrong.
+    """
+    for name in (*scenario.strategies, scenario.baseline):
+        strategy(name)
+    fleet = read_fleet(scenario.fleet)
+    setting = Setting(
+        fleet=fleet,
+        hardware=dict(hardware_of(fleet)),
+        carbon=open_source(scenario.carbon),
+        policies=load_policies(scenario.policies, fleet) if scenario.policies else None,
+        seed=scenario.seed,
+        slot_s=scenario.slot,
+        horizon_s=scenario.horizon,
+        work=scenario.work,
+        progress=progress,
+    )
+    trace, notes = read_trace(scenario.trace, scenario.format, start=scenario.start, limit=scenario.jobs)
+    sized(len(trace))
+    return Played(scenario, notes, simulate(trace, setting, scenario.strategies, scenario.baseline, watch))

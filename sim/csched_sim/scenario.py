@@ -1,0 +1,94 @@
+"""A simulation as a file: which fleet, trace, carbon, rules and strategies, and what is expected to come out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+
+from csched.domain.base import Instant, Value
+from csched.errors import InputError, Where
+from csched.formats.files import read_text
+from csched.formats.validation import input_error
+from csched.formats.yaml_document import load_document
+from csched.units import parse_duration_s
+
+
+def _seconds(raw: object) -> object:
+    return parse_duration_s(raw) if isinstance(raw, str) else raw
+
+
+Duration = Annotated[int, BeforeValidator(_seconds), Field(ge=1)]
+
+
+class Range(Value):
+    """What a figure is expected to be: at least, at most, or both."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "Range":
+        if self.at_least is None and self.at_most is None:
+            raise ValueError("give `at_least`, `at_most` or both")
+        return self
+
+    def holds(self, value: float | None) -> bool:
+        """A figure that does not exist meets no expectation."""
+        if value is None:
+            return False
+        return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
+
+
+class Scenario(Value):
+    """Relative paths count from the folder of the file."""
+
+    schema_: Literal["csched/scenario/1"] = Field(default="csched/scenario/1", alias="schema")
+    name: str = Field(min_length=1, max_length=100)
+    about: str | None = Field(default=None, max_length=4000)
+    fleet: Path
+    trace: Path
+    format: Literal["csched", "swf", "philly"] | None = None
+    """null: told by the file's name and first line."""
+    carbon: str
+    """A CSV, a folder of them or the word `climatology`."""
+    policies: Path | None = None
+    strategies: tuple[str, ...] = Field(default=("fifo", "easy", "csched"), min_length=1, max_length=50)
+    baseline: str = "easy"
+    start: Instant | None = None
+    """Moves the trace so that its first submission is at this instant."""
+    jobs: int | None = Field(default=None, ge=1)
+    """Only the first so many by submission."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    slot: Duration = 900
+    """Seconds, or a text such as 15m: the grid of planning cycles and starts."""
+    horizon: Duration = 48 * 3600
+    work: int = Field(default=20, ge=0)
+    """How hard each planning cycle tries."""
+    expected: Mapping[str, Mapping[str, Range]] = {}
+    """Strategy -> field of its summary -> range."""
+
+
+def read_scenario(path: Path) -> Scenario:
+    """The scenario in a YAML file, its paths resolved.
+
+    Raises:
+        InputError: with file, line, field and what was expected.
+    """
+    document = load_document(read_text(path), str(path))
+    if not isinstance(document.data, dict):
+        raise InputError("a mapping with `name`, `fleet`, `trace` and `carbon` was expected", where=Where(str(path)))
+    try:
+        scenario = Scenario.model_validate(document.data)
+    except ValidationError as error:
+        raise input_error(error, document.where, Scenario) from error
+    return _resolved(scenario, path.parent)
+
+
+def _resolved(scenario: Scenario, folder: Path) -> Scenario:
+    places: dict[str, object] = {"fleet": folder / scenario.fleet, "trace": folder / scenario.trace}
+    if scenario.policies is not None:
+        places["policies"] = folder / scenario.policies
+    if scenario.carbon != "climatology":
+        places["carbon"] = str(folder / scenario.carbon)
+    return scenario.model_copy(update=places)

@@ -1,0 +1,137 @@
+"""One trace under several strategies, accounted for and held against a baseline and a bound."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from csched.clock import from_epoch_s
+from csched.domain.carbon import CarbonOutlook
+from csched.units import SECONDS_PER_HOUR
+from csched_sim.accounts import Accounts, account, true_intensities
+from csched_sim.bound import Bound, carbon_bound, lawful_berths
+from csched_sim.lawfulness import policy_violations
+from csched_sim.outcome import Outcome
+from csched_sim.setting import Berth, Setting, eligible_s
+from csched_sim.strategies import Strategy, strategy
+from csched_sim.traces.trace import TraceJob
+
+Watch = Callable[[str], None]
+"""Told the name of each strategy before it begins."""
+
+WITHOUT_POLICIES: Final = "no policies were given: only the jobs' own wishes apply"
+
+
+@dataclass(frozen=True)
+class StrategyResult:
+    name: str
+    outcome: Outcome
+    accounts: Accounts
+    policy_violations: int
+    wall_s: float
+    cpu_s: float
+
+
+@dataclass(frozen=True)
+class Simulation:
+    trace: Sequence[TraceJob]
+    setting: Setting
+    results: tuple[StrategyResult, ...]
+    baseline: str
+    compared: frozenset[str]
+    """Ids of the jobs that every strategy completed and that have a lawful site: savings are over these alone."""
+    bound: Bound
+    carbon: CarbonOutlook
+    """The true intensities over everything that happened."""
+    warnings: tuple[str, ...]
+
+
+def simulate(
+    trace: Sequence[TraceJob],
+    setting: Setting,
+    names: Sequence[str],
+    baseline: str,
+    watch: Watch = lambda _name: None,
+) -> Simulation:
+    """The ordered, non-empty trace under each named strategy and the baseline, one after the other.
+
+    Raises:
+        UsageError: an unknown strategy.
+        InputError: a zone or time that the carbon source does not know.
+    """
+    chosen = {name: strategy(name) for name in dict.fromkeys((*names, baseline))}
+    results = []
+    for name, play in chosen.items():
+        watch(name)
+        results.append(_play(name, play, trace, setting))
+    choices = _compared(trace, setting, results)
+    window_s = _window_s(setting, results)
+    carbon = true_intensities(setting, eligible_s(trace[0]), _reach_s(trace, results, window_s))
+    return Simulation(
+        trace=trace,
+        setting=setting,
+        results=tuple(results),
+        baseline=baseline,
+        compared=frozenset(traced.job.job for traced, _ in choices),
+        bound=carbon_bound(choices, setting, carbon, window_s),
+        carbon=carbon,
+        warnings=_warnings(setting, results, carbon),
+    )
+
+
+def _play(name: str, play: Strategy, trace: Sequence[TraceJob], setting: Setting) -> StrategyResult:
+    wall_s, cpu_s = time.perf_counter(), time.process_time()
+    outcome = play(trace, setting)
+    wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
+    first_s = eligible_s(trace[0])
+    carbon = true_intensities(setting, first_s, max((run.end_s for run in outcome.runs), default=first_s + 1))
+    accounting_wall_s, accounting_cpu_s = time.perf_counter(), time.process_time()
+    accounts = account(outcome.runs, setting, carbon)
+    wall_s += time.perf_counter() - accounting_wall_s
+    cpu_s += time.process_time() - accounting_cpu_s
+    policies = setting.policies
+    broken = policy_violations(outcome.runs, policies, setting.fleet) if policies else 0
+    return StrategyResult(name, outcome, accounts, broken, wall_s, cpu_s)
+
+
+def _compared(
+    trace: Sequence[TraceJob], setting: Setting, results: Sequence[StrategyResult]
+) -> list[tuple[TraceJob, list[Berth]]]:
+    """The jobs that all strategies completed and that may lawfully run somewhere, with their lawful berths."""
+    completed = set.intersection(*({run.traced.job.job for run in result.outcome.runs} for result in results))
+    jobs = [traced for traced in trace if traced.job.job in completed]
+    instant = from_epoch_s(eligible_s(trace[0]))
+    policies = setting.policies
+    verdicts = policies.screen([traced.job for traced in jobs], setting.fleet, instant) if policies else None
+    choices = [(traced, lawful_berths(traced.job, setting, verdicts)) for traced in jobs]
+    return [(traced, berths) for traced, berths in choices if berths]
+
+
+def _window_s(setting: Setting, results: Sequence[StrategyResult]) -> int:
+    longest_h = max((float(result.accounts.wait_h.max()) for result in results if result.outcome.runs), default=0.0)
+    return max(setting.horizon_s, math.ceil(longest_h) * SECONDS_PER_HOUR)
+
+
+def _reach_s(trace: Sequence[TraceJob], results: Sequence[StrategyResult], window_s: int) -> int:
+    last_end_s = max((run.end_s for result in results for run in result.outcome.runs), default=0)
+    last_start_s = max(eligible_s(traced) for traced in trace) + window_s
+    return max(last_end_s, last_start_s + max(traced.runtime_s for traced in trace))
+
+
+def _warnings(setting: Setting, results: Sequence[StrategyResult], carbon: CarbonOutlook) -> tuple[str, ...]:
+    said = list(carbon.warnings)
+    if setting.policies is None:
+        said.append(WITHOUT_POLICIES)
+    if any(site.it_power_cap_kw is not None for site in setting.fleet.sites):
+        said.append("fifo and easy know nothing of power caps and do not keep them")
+    said += [
+        f"the power of {hardware.key} is an assumption" for hardware in setting.hardware.values() if hardware.assumed
+    ]
+    said += [f"the PUE of {site.id} is the fleet's default" for site in setting.fleet.sites if site.pue is None]
+    said += [
+        f"{result.name} never ran {len(result.outcome.never_ran)} of the jobs"
+        for result in results
+        if result.outcome.never_ran
+    ]
+    return tuple(said)
