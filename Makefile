@@ -18,10 +18,10 @@ demo: setup ## run the main job once on this machine, from a script to the carbo
 	@docs/demo/run.sh
 
 test: lint types test-packages ## run all tests; installs Debian's packages they need (root or sudo)
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup -m "not soak and not slurm"
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile -m "not soak and not slurm"
 
 soak: test-packages ## the long version of the tests: more seeds, bigger sizes
-	CSCHED_SOAK=1 $(BIN)/pytest --timeout 7200
+	$(BIN)/pytest --timeout 7200 -m soak
 
 bench: setup ## measure speed
 	$(BIN)/python -m bench
