@@ -85,7 +85,7 @@ def read_batch_script(
     for one in given.values():
         if one.option.use is Use.REFUSED:
             raise InputError(f"`--{one.option.name}` is not supported", hint=one.option.text, where=one.where)
-    name = _text(given, "job-name") or PurePosixPath(file).name
+    name = _read(given["job-name"], _job_name) if "job-name" in given else PurePosixPath(file).name[:64]
     folder = around.folder / (_text(given, "chdir") or "")
     script = Script(
         body=text,
@@ -206,24 +206,28 @@ def _respelled(given: Given) -> str:
     return f"--{given.option.name}={given.value}" if given.value else f"--{given.option.name}"
 
 
-def _job(given: Mapping[str, Given], file: str, around: Surroundings) -> Job:
-    gpus, gpu_type, counted_at = _gpus(given, file)
-    columns: dict[str, object] = {
-        "job": "0",
-        "user": around.user,
-        "gpus": gpus,
-        "time_limit_s": _time_limit_s(given, file),
-    }
+def read_columns(given: Mapping[str, Given], now: datetime) -> dict[str, object]:
+    """The job's fields that these options set; what is wrong with a value itself the job says later."""
+    columns: dict[str, object] = {}
     for name in _INSTANTS & given.keys():
-        columns[_column(name)] = _read(given[name], partial(_instant, now=around.now))
+        columns[_column(name)] = _read(given[name], partial(_instant, now=now))
     for name in _READERS.keys() & given.keys():
         columns[_column(name)] = _read(given[name], _READERS[name])
     for name in _AS_WRITTEN & given.keys():
         columns[_column(name)] = given[name].value
+    return columns
+
+
+def _job(given: Mapping[str, Given], file: str, around: Surroundings) -> Job:
+    columns = read_columns(given, around.now)
+    columns["gpus"], gpu_type, counted_at = _gpus(given, file)
     if gpu_type is not None:
         columns["hardware"] = _hardware_of_type(gpu_type, columns.get("hardware"), around.hardware, counted_at)
+    if "time_limit_s" not in columns:
+        hint = "add #SBATCH --time=2:00:00; capacity is held that long at most"
+        raise InputError("the job has no time limit", hint=hint, where=Where(file, field="--time"))
     try:
-        return Job.model_validate(columns)
+        return Job.model_validate({"job": "0", "user": around.user, **columns})
     except ValidationError as error:
         raise input_error(error, lambda path: _place(str(path[0]) if path else None, given, file), Job) from error
 
@@ -231,13 +235,13 @@ def _job(given: Mapping[str, Given], file: str, around: Surroundings) -> Job:
 def _place(column: str | None, given: Mapping[str, Given], file: str) -> Where:
     """The line of the option that gave `column`."""
     for name, one in given.items():
-        if column is not None and column in {_column(name), {"time": "time_limit_s"}.get(name)}:
+        if column is not None and column == _column(name):
             return one.where
     return Where(file, field=column)
 
 
 def _column(option: str) -> str:
-    renamed = {"expected-runtime": "expected_runtime_s", "begin": "earliest_start"}
+    renamed = {"expected-runtime": "expected_runtime_s", "begin": "earliest_start", "time": "time_limit_s"}
     return renamed.get(option, option.replace("-", "_"))
 
 
@@ -298,13 +302,10 @@ def _hardware_of_type(kind: str, named: object, known: Collection[str], where: W
     raise InputError(f"GPUs of type `{kind}` are not in `--hardware={'|'.join(named)}`", where=where)
 
 
-def _time_limit_s(given: Mapping[str, Given], file: str) -> int:
-    if "time" in given:
-        return _read(given["time"], parse_slurm_time_limit_s)
-    if "time-limit-s" in given:
-        return _read(given["time-limit-s"], _count)
-    hint = "add #SBATCH --time=2:00:00; capacity is held that long at most"
-    raise InputError("the job has no time limit", hint=hint, where=Where(file, field="--time"))
+def _job_name(text: str) -> str:
+    if not 1 <= len(text) <= 64 or not text.isprintable() or "/" in text:
+        raise ValueError(f"`{text}` is not a job name: 1 to 64 characters without `/`")
+    return text
 
 
 def _file_pattern(given: Mapping[str, Given], name: str, default: str) -> str:
@@ -379,8 +380,10 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "expected-runtime": _duration_s,
     "countries": _list,
     "hardware": _list,
+    "time": parse_slurm_time_limit_s,
 }
 _AS_WRITTEN: Final = frozenset(
-    "expected-runtime-s data-class data-site data-gb tenant pattern load home-site priority portable".split()
+    "time-limit-s expected-runtime-s data-class data-site data-gb tenant pattern load home-site priority "
+    "portable".split()
 )
 """Options whose text is the column's value; the job itself says what is wrong with it."""

@@ -67,6 +67,15 @@ def one(record: JobRecord, plan: Plan | None) -> Rendered:
     return Rendered(document, [record.state], [Pairs(rows)])
 
 
+def changed(verb: str, records: Sequence[JobRecord]) -> Rendered:
+    """What a command did to jobs: one line each."""
+    return Rendered(
+        {"jobs": [job_document(record) for record in records]},
+        [record.id for record in records],
+        [f"{verb} job {record.id} ({record.name}): {reason(record, None)}" for record in records],
+    )
+
+
 def job_document(record: JobRecord, plan: Plan | None = None) -> dict[str, object]:
     """The fields that every --json and the HTTP API show of a job. Planned figures come from the newest plan."""
     placement = record.placement

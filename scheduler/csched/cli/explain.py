@@ -1,0 +1,36 @@
+"""csched explain: for each site, why the job runs there or not."""
+
+from contextlib import closing
+
+import click
+
+from csched.cli.job_ids import choose_one, job_argument
+from csched.cli.output import Output, output_options
+
+
+@click.command()
+@job_argument
+@output_options
+def command(output: Output, selector: str) -> None:
+    """Say for each site whether the job may run there, when, at what carbon, and why not.
+
+    \b
+    Examples:
+      csched explain 17
+      csched explain last --json | jq '.options[] | {site, verdict, reasons}'
+    """
+    from csched.app import open_app
+    from csched.errors import Unavailable
+    from csched.report.jobs import reason
+    from csched.report.options import options
+
+    with closing(open_app()) as app:
+        record = choose_one(app.store, selector)
+        with output.working("planning"):
+            choices = app.options(record.id)
+        if not choices:
+            raise Unavailable(
+                f"nothing is kept of how job {record.id} was decided: {record.state}", hint=f"csched show {record.id}"
+            )
+        home = app.fleet.home_site(record.job.home_site, record.job.tenant)
+        output.show(options(choices, home, headline=f"Job {record.id} ({record.name}): {reason(record, None)}"))

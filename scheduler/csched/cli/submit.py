@@ -1,0 +1,141 @@
+"""csched submit: a batch script on its way into the queue, or an options table under --test-only."""
+
+import getpass
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from csched.cli.daemon_state import remark_daemon
+from csched.cli.output import Output, output_options
+from csched.errors import NothingPlaced, UsageError, Where
+from csched.formats.batch_options import ON_COMMAND_LINE, Argument, Use
+from csched.formats.batch_script import BatchJob, Given, Surroundings, read_batch_script
+from csched.report.rendering import Rendered
+
+if TYPE_CHECKING:
+    from csched.app import App
+
+_OWN_FLAGS = {"wrap", "test-only", "parsable"}
+_COMMAND_LINE = "command line"
+
+
+def _batch_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """One click option for each that a batch script may have, but those that this command has itself."""
+    for option in reversed(list(ON_COMMAND_LINE.values())):
+        if option.name in _OWN_FLAGS:
+            continue
+        spellings = [f"--{option.name}", *([f"-{option.short}"] if option.short else []), _parameter(option.name)]
+        kind: dict[str, Any] = {"is_flag": True} if option.argument is Argument.NONE else {"metavar": option.metavar}
+        if option.argument is Argument.OPTIONAL:
+            kind |= {"is_flag": False, "flag_value": ""}
+        hidden = option.use is not Use.UNDERSTOOD
+        function = click.option(*spellings, help=option.text, hidden=hidden, **kind)(function)
+    return function
+
+
+def _parameter(name: str) -> str:
+    return f"given_{name.replace('-', '_')}"
+
+
+@click.command(
+    context_settings={"allow_interspersed_args": False},
+    epilog="Other options of sbatch are carried along for the site or refused with the next step; none is ignored.",
+)
+@click.argument("script", required=False)
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+@click.option("--test-only", is_flag=True, help="Show where the job would run and why; hand nothing in.")
+@click.option("--parsable", is_flag=True, help="Print the job id alone, as sbatch does.")
+@click.option("--wrap", metavar="COMMAND", help="Run this shell command instead of a script.")
+@_batch_options
+@output_options
+def command(
+    output: Output,
+    /,
+    *,
+    script: str | None,
+    args: tuple[str, ...],
+    test_only: bool,
+    parsable: bool,
+    wrap: str | None,
+    **given: str | bool | None,
+) -> int:
+    """Hand in a batch script. Its #SBATCH and #CSCHED lines count; options given here count more.
+
+    \b
+    Examples:
+      csched submit train.sh
+      csched submit --test-only --data-class=health --gpus=8 --time=6:00:00 train.sh
+      csched submit --gpus=1 --time=10 --wrap='nvidia-smi'
+      generate-script | csched submit --parsable -
+    """
+    from csched.app import open_app
+
+    text, name, args = _script(script, wrap, args)
+    with closing(open_app()) as app:
+        around = Surroundings(
+            now=app.clock.now(),
+            user=getpass.getuser(),
+            folder=PurePosixPath(Path.cwd()),
+            environment=os.environ,
+            hardware=frozenset(app.hardware),
+        )
+        batch = read_batch_script(text, name, args, _given(given), around)
+        for remark in batch.remarks:
+            output.remark(f"{name}: {remark}")
+        if test_only:
+            return _test(app, output, batch)
+        return _submit(app, output, batch, parsable=parsable)
+
+
+def _submit(app: "App", output: Output, batch: BatchJob, *, parsable: bool) -> int:
+    job_id = app.submit(
+        batch.job,
+        batch.script,
+        name=batch.name,
+        project=batch.account,
+        account=batch.account,
+        hold="user" if batch.held else None,
+    )
+    sentence = str(job_id) if parsable else f"Submitted batch job {job_id}"
+    output.show(Rendered({"job_id": job_id}, [job_id], [sentence]))
+    remark_daemon(app, output)
+    return 0
+
+
+def _test(app: "App", output: Output, batch: BatchJob) -> int:
+    from csched.report.options import options
+
+    with output.working("planning"):
+        choices = app.test(batch.job)
+    home = app.fleet.home_site(batch.job.home_site, batch.job.tenant)
+    output.show(options(choices, home, headline=f"{batch.name}: {batch.job.gpus} GPUs; nothing is handed in"))
+    return 0 if any(choice.chosen for choice in choices) else NothingPlaced.exit_code
+
+
+def _script(script: str | None, wrap: str | None, args: tuple[str, ...]) -> tuple[str, str, tuple[str, ...]]:
+    """Text, name and arguments of what shall run."""
+    from csched.formats.files import read_text
+
+    if (script is None) == (wrap is None):
+        raise UsageError("give a script, or a command with --wrap", hint="`csched submit --help` has examples")
+    if wrap is not None:
+        return f"#!/bin/sh\n# written by csched submit --wrap\n\n{wrap}\n", "wrap", args
+    if script == "-":
+        return sys.stdin.read(), "stdin", args
+    return read_text(Path(script or ""), max_mib=4), script or "", args
+
+
+def _given(options: Mapping[str, str | bool | None]) -> list[Given]:
+    """What the command line said, in the reader's words."""
+    found = []
+    for option in ON_COMMAND_LINE.values():
+        value = options.get(_parameter(option.name))
+        if value is not None and value is not False:
+            where = Where(_COMMAND_LINE, field=f"--{option.name}")
+            found.append(Given(option, None if value is True else str(value), where))
+    return found

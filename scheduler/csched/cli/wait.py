@@ -1,0 +1,63 @@
+"""csched wait: a job's end, as an exit code."""
+
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import click
+
+from csched.cli.daemon_state import remark_daemon
+from csched.cli.job_ids import choose, jobs_argument
+from csched.cli.output import Output, output_options
+
+if TYPE_CHECKING:
+    from csched.store.records import JobRecord
+
+_LOOK_EVERY_S = 0.5
+
+
+@click.command()
+@jobs_argument
+@click.option("--timeout", metavar="DURATION", help="Give up after this long (exit code 5): 30s, 10m, 2h.")
+@output_options
+def command(output: Output, selectors: tuple[str, ...], timeout: str | None) -> int:
+    """Wait until jobs have ended and exit with the first exit code that is not 0 (128 + N after a signal N).
+
+    \b
+    Examples:
+      csched wait 17
+      csched submit a.sh && csched wait last && csched submit b.sh
+    """
+    from csched.app import open_app
+    from csched.errors import Unavailable
+    from csched.report.jobs import history
+    from csched.units import parse_duration_s
+
+    try:
+        patience_s = parse_duration_s(timeout) if timeout else None
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--timeout") from error
+    with closing(open_app()) as app:
+        chosen = [record.id for record in choose(app.store, selectors)]
+        remark_daemon(app, output)
+        begun = time.monotonic()
+        with output.working("waiting"):
+            while alive := [job for job in chosen if not app.store.job(job).state.final]:
+                if patience_s is not None and time.monotonic() - begun > patience_s:
+                    raise Unavailable(f"{len(alive)} of the jobs have not ended after {timeout}", hint="csched queue")
+                time.sleep(_LOOK_EVERY_S)
+        ended = app.store.jobs(ids=chosen)
+        output.show(history(ended))
+        return next((code for record in ended if (code := exit_code(record))), 0)
+
+
+def exit_code(record: "JobRecord") -> int:
+    """What a shell would have seen: the status, 128 + the signal, else 1 for a job that did not complete."""
+    from csched.domain.run import JobState
+
+    code = record.exit_code
+    if code is not None and code.signal:
+        return 128 + code.signal
+    if code is not None and code.status:
+        return code.status
+    return 0 if record.state is JobState.COMPLETED else 1
