@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -136,21 +137,26 @@ def _read_quickly(text: str, layout: _Layout, file: str) -> Rows:
         raise _DoubtError
     zones = table["zone"].chunk(0)
     zone_names = tuple(zones.dictionary.to_pylist())
-    g_per_kwh = table[layout.value].to_numpy()
+    g_per_kwh = _values(table[layout.value].chunk(0), np.dtype(np.float64))
     if not all(map(ZONE_KEY.fullmatch, zone_names)) or not ((g_per_kwh >= 0) & (g_per_kwh <= MAX_G_PER_KWH)).all():
         raise _DoubtError
-    instants = [table[name].cast(pa.int64()).to_numpy() for name in layout.instants]
+    instants = [_values(table[name].chunk(0), np.dtype(np.int64)) for name in layout.instants]
     return Rows(
         file=file,
         column=layout.value,
         method=layout.method,
         lines=np.arange(2, table.num_rows + 2),
         zone_names=zone_names,
-        zones=zones.indices.to_numpy().astype(np.int64),
+        zones=_values(zones.indices, np.dtype(np.int32)).astype(np.int64),
         starts_s=instants[-1],
         g_per_kwh=g_per_kwh,
         issued_s=instants[0] if layout.issued else None,
     )
+
+
+def _values(column: pa.Array, dtype: "np.dtype[Any]") -> "npt.NDArray[Any]":
+    """The values of a column without nulls; pyarrow's own `to_numpy` would first import all of pandas."""
+    return np.frombuffer(column.buffers()[1], dtype, count=len(column), offset=column.offset * dtype.itemsize)
 
 
 def _read_carefully(text: str, layout: _Layout, file: str) -> Rows:
