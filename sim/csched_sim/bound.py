@@ -1,10 +1,10 @@
 """A lower bound on the carbon of any schedule: each job alone, at its best lawful site and start, all foreseen.
 
-Capacity is left out, so no schedule that keeps policy, deadlines and the window can emit less. The window is at least
-the horizon of planning and at least as long as anybody waited, so that the bound holds for every schedule shown.
+Capacity is left out, so no schedule that keeps policy, deadlines and windows can emit less. A job's window is the
+horizon of planning, or as long as any strategy let that job wait: so the bound holds for every schedule shown.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,20 +29,26 @@ class Bound:
 
 
 def carbon_bound(
-    choices: Sequence[tuple[TraceJob, Sequence[Berth]]], setting: Setting, carbon: CarbonOutlook, window_s: int
+    choices: Sequence[tuple[TraceJob, Sequence[Berth]]],
+    setting: Setting,
+    carbon: CarbonOutlook,
+    windows_s: Mapping[str, int],
 ) -> Bound:
-    """The bound over jobs that each have a lawful berth; `carbon` reaches past every window and run."""
+    """The bound over jobs that each have a lawful berth; `carbon` reaches past every window (of job id) and run."""
     skies = {key: _Sky.of(series) for key, series in carbon.zones.items()}
     total_kg = sum(
-        min(_least_kg(traced, berth, setting, skies[berth.site.grid_zone], window_s) for berth in berths)
+        min(
+            _least_kg(traced, berth, setting, skies[berth.site.grid_zone], windows_s[traced.job.job])
+            for berth in berths
+        )
         for traced, berths in choices
     )
     return Bound(
         total_kg,
         "each compared job alone at its best lawful site and start, within "
-        f"{window_s / SECONDS_PER_HOUR:g} h of being ready and, where possible, in time for its deadline; true run "
-        "times and intensities; capacity and power caps ignored: a lower bound on every lawful schedule in that "
-        "window, not one that can always be reached",
+        f"{setting.horizon_s / SECONDS_PER_HOUR:g} h of being ready (longer where some strategy made it wait longer) "
+        "and, where possible, in time for its deadline; true run times and intensities; capacity and power caps left out: "
+        "a lower bound on every lawful schedule in those windows, not one that can always be reached",
     )
 
 

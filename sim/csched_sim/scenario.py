@@ -63,7 +63,7 @@ class Scenario(Value):
     slot: Duration = 900
     """Seconds, or a text such as 15m: the grid of planning cycles and starts."""
     horizon: Duration = 48 * 3600
-    work: int = Field(default=20, ge=0)
+    work: int = Field(default=0, ge=0)
     """How hard each planning cycle tries."""
     expected: Mapping[str, Mapping[str, Range]] = {}
     """Strategy -> field of its summary -> range."""

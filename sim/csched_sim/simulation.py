@@ -1,14 +1,13 @@
 """One trace under several strategies, accounted for and held against a baseline and a bound."""
 
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from csched.clock import from_epoch_s
 from csched.domain.carbon import CarbonOutlook
-from csched.units import SECONDS_PER_HOUR
 from csched_sim.accounts import Accounts, account, true_intensities
 from csched_sim.bound import Bound, carbon_bound, lawful_berths
 from csched_sim.lawfulness import policy_violations
@@ -66,15 +65,15 @@ def simulate(
         watch(name)
         results.append(_play(name, play, trace, setting))
     choices = _compared(trace, setting, results)
-    window_s = _window_s(setting, results)
-    carbon = true_intensities(setting, eligible_s(trace[0]), _reach_s(trace, results, window_s))
+    windows_s = _windows_s(setting, results)
+    carbon = true_intensities(setting, eligible_s(trace[0]), _reach_s(trace, windows_s, results))
     return Simulation(
         trace=trace,
         setting=setting,
         results=tuple(results),
         baseline=baseline,
         compared=frozenset(traced.job.job for traced, _ in choices),
-        bound=carbon_bound(choices, setting, carbon, window_s),
+        bound=carbon_bound(choices, setting, carbon, windows_s),
         carbon=carbon,
         warnings=_warnings(setting, results, carbon),
     )
@@ -108,15 +107,19 @@ def _compared(
     return [(traced, berths) for traced, berths in choices if berths]
 
 
-def _window_s(setting: Setting, results: Sequence[StrategyResult]) -> int:
-    longest_h = max((float(result.accounts.wait_h.max()) for result in results if result.outcome.runs), default=0.0)
-    return max(setting.horizon_s, math.ceil(longest_h) * SECONDS_PER_HOUR)
+def _windows_s(setting: Setting, results: Sequence[StrategyResult]) -> dict[str, int]:
+    """Job id -> the horizon, or how long some strategy let the job wait if that was longer."""
+    windows: dict[str, int] = defaultdict(lambda: setting.horizon_s)
+    for result in results:
+        waits = (result.accounts.start_s - result.accounts.eligible_s).tolist()
+        for run, wait_s in zip(result.outcome.runs, waits, strict=True):
+            windows[run.traced.job.job] = max(windows[run.traced.job.job], wait_s)
+    return windows
 
 
-def _reach_s(trace: Sequence[TraceJob], results: Sequence[StrategyResult], window_s: int) -> int:
+def _reach_s(trace: Sequence[TraceJob], windows_s: Mapping[str, int], results: Sequence[StrategyResult]) -> int:
     last_end_s = max((run.end_s for result in results for run in result.outcome.runs), default=0)
-    last_start_s = max(eligible_s(traced) for traced in trace) + window_s
-    return max(last_end_s, last_start_s + max(traced.runtime_s for traced in trace))
+    return max(last_end_s, *(eligible_s(traced) + windows_s[traced.job.job] + traced.runtime_s for traced in trace))
 
 
 def _warnings(setting: Setting, results: Sequence[StrategyResult], carbon: CarbonOutlook) -> tuple[str, ...]:
