@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from csched.clock import format_instant
 from csched.domain.site import Certificate
 from csched.domain.verdict import Scalar
+from csched_policies.facts import Facts
 from csched_policies.groups import CONDITION_PATH
 from csched_policies.operators import COMPARE, Countries, Evidence, Sight
 from csched_policies.vocabulary import LAW_PARAMETER, Attribute, Law
@@ -18,7 +19,7 @@ class Clause:
     operator: str
     operand: Operand
     needed: str
-    """What is asked for, in words: `one of FR, DE`."""
+    """What is asked for, in words as the rule has them: `one of FR, @tenant.country`."""
 
     @property
     def path(self) -> str:
@@ -43,6 +44,14 @@ class Clause:
             ranks = self.attribute.values
             return COMPARE[self.operator](ranks.index(seen), ranks.index(str(self.operand)), sight)
         return COMPARE[self.operator](seen, self.operand, sight)
+
+    def asks(self, facts: Facts) -> str:
+        """`needed` with what a reference stands for here: `one of FR, @tenant.country (DE)`."""
+        words = self.needed
+        for path in self.operand.facts if isinstance(self.operand, Countries) else ():
+            if facts.get(path) is not None:
+                words = words.replace(f"@{path}", f"@{path} ({facts[path]})")
+        return words
 
     def missing(self, sight: Sight) -> tuple[str, ...]:
         """Facts that the clause reads and nobody has stated."""

@@ -13,6 +13,7 @@ from csched.formats.files import read_text
 from csched.formats.validation import did_you_mean
 from csched.formats.yaml_document import Document, load_documents
 from csched.shipped import policy_groups
+from csched_policies.cases import check_cases
 from csched_policies.clause import Clause
 from csched_policies.facts import Tenant, read_tenants
 from csched_policies.groups import Group, Groups, read_group
@@ -71,6 +72,8 @@ def _load(sources: Mapping[str, str], fleet: Fleet | None, spelled: Mapping[str,
             "there is no rule here, and no rules would allow everything",
             hint="copy rules from the shipped library: docs/policies.md",
         )
+    for rule in rules:
+        check_cases(rule)
     if fleet is not None:
         _check_site_names(rules, fleet)
     return PolicySet(Content(rules, groups, tenants), sources)

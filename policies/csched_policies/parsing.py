@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from csched.domain.site import Scheme
 from csched.errors import InputError, Where
 from csched.formats.validation import did_you_mean
 from csched.formats.yaml_document import Document, Path
-from csched_policies.clause import Clause, Operand
+from csched_policies.clause import Clause
 from csched_policies.groups import REFERENCE, Groups
 from csched_policies.operators import COMPARE, Countries, Evidence, parse_version
 from csched_policies.vocabulary import (
@@ -78,6 +79,22 @@ def find_attribute(path: str, where: Where) -> Attribute:
     )
 
 
+def read_label(path: str, raw: object, place: Place) -> object:
+    """The value of a label that a case states, as the evaluator sees it; null is unknown.
+
+    Raises:
+        InputError: an unknown path, or a value that it cannot have.
+    """
+    attribute = find_attribute(path, place.where)
+    if raw is None:
+        return None
+    if attribute.kind in {Kind.WORDS, Kind.NAMES, Kind.COUNTRIES}:
+        items = _list([raw] if isinstance(raw, str) else raw, place)
+        one = _country if attribute.is_country else partial(_word, attribute)
+        return tuple(one(item, place.inner(index).where) for index, item in enumerate(items))
+    return _single(attribute, raw, place)
+
+
 def parse_clauses(path: str, comparison: object, place: Place, groups: Groups) -> tuple[Clause, ...]:
     """The clauses of one entry of `when` or `require`: one for each operator.
 
@@ -110,23 +127,29 @@ def _parse(attribute: Attribute, operator: str, raw: object, place: Place, group
     if operator == "has":
         evidence, needed = _evidence(raw, place)
         return Clause(attribute, operator, evidence, needed)
-    operand: Operand
     if operator in {"in", "not_in", "subset", "disjoint"}:
         items = _list(raw, place)
         operand = _countries(items, place, groups) if attribute.is_country else _words(attribute, items, place)
         return Clause(attribute, operator, operand, f"{_WORDS[operator]} {', '.join(items)}")
+    value = _single(attribute, raw, place)
+    return Clause(attribute, operator, value, f"{_WORDS[operator]} {_spelled(value)}".strip())
+
+
+def _single(attribute: Attribute, raw: object, place: Place) -> str | float | bool:
+    """One value that the fact can have."""
     if attribute.kind is Kind.NUMBER:
-        operand = _number(raw, place)
-    elif attribute.kind is Kind.TRUTH:
-        operand = _truth(raw, place)
-    elif attribute.is_country:
-        operand = _country(_text(raw, place), place.where)
-    else:
-        operand = _word(attribute, _text(raw, place), place.where)
-    spelled = (
-        str(operand).lower() if isinstance(operand, bool) else f"{operand:g}" if isinstance(operand, float) else operand
-    )
-    return Clause(attribute, operator, operand, f"{_WORDS[operator]} {spelled}".strip())
+        return _number(raw, place)
+    if attribute.kind is Kind.TRUTH:
+        return _truth(raw, place)
+    if attribute.is_country:
+        return _country(_text(raw, place), place.where)
+    return _word(attribute, _text(raw, place), place.where)
+
+
+def _spelled(value: str | float | bool) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else value
 
 
 def _list(raw: object, place: Place) -> list[str]:

@@ -4,7 +4,7 @@ A row of the table is the verdict on one class of jobs: all jobs whose labels th
 The table holds from one instant at which evidence or a group changes to the next; after that it is made anew.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -74,16 +74,24 @@ class Judge:
 
 
 class Table:
-    """Verdicts of these rules over this fleet, for any job, at every instant in [since, before)."""
+    """Verdicts of these rules over this fleet, for any job, as long as `holds_at` says so."""
 
     def __init__(
-        self, rules: Sequence[Rule], groups: Groups, tenants: Mapping[str, Tenant], fleet: Fleet, now: datetime
+        self,
+        rules: Sequence[Rule],
+        groups: Groups,
+        tenants: Mapping[str, Tenant],
+        fleet: Fleet,
+        now: datetime,
+        *,
+        unknown: Collection[str] = (),
     ) -> None:
+        """`unknown`: facts to overlook at every site."""
         self.fleet = fleet
         self._rules = rules
         self._tenants = tenants
         self._judge = Judge(rules, groups, fleet.sites, now)
-        self._sites = [site_facts(site) for site in fleet.sites]
+        self._sites = [site_facts(site) | dict.fromkeys(unknown) for site in fleet.sites]
         self._fixed = {
             (rule.id, clause): [self._judge.finding(rule, clause, facts) for facts in self._sites]
             for rule in rules
@@ -188,8 +196,8 @@ def _denial(rule: Rule, clause: Clause, sight: Sight) -> Reason:
             rule=rule.id,
             clause=clause.path,
             seen=shown(seen),
-            needed=clause.needed,
-            message=f"{what} not known, and rule {rule.id} needs {clause.path} to be {clause.needed}",
+            needed=clause.asks(sight.facts),
+            message=f"{what} not known, and rule {rule.id} needs {clause.path} to be {clause.asks(sight.facts)}",
         )
     conditions = clause.conditions(sight)
     more = f"; it would count were the operator known to be covered by {' or '.join(conditions)}" if conditions else ""
@@ -199,8 +207,8 @@ def _denial(rule: Rule, clause: Clause, sight: Sight) -> Reason:
         rule=rule.id,
         clause=clause.path,
         seen=shown(seen),
-        needed=clause.needed,
-        message=f"{clause.path} is {_spelled(seen)}, and rule {rule.id} needs {clause.needed}{more}",
+        needed=clause.asks(sight.facts),
+        message=f"{clause.path} is {_spelled(seen)}, and rule {rule.id} needs {clause.asks(sight.facts)}{more}",
     )
 
 
@@ -222,7 +230,7 @@ def _expiry(rule: Rule, clause: Clause, facts: Facts, until: datetime) -> Reason
         rule=rule.id,
         clause=clause.path,
         seen=shown(facts.get(clause.path)),
-        needed=clause.needed,
+        needed=clause.asks(facts),
         message=f"{clause.path} satisfies rule {rule.id} only until {format_instant(until)}",
     )
 

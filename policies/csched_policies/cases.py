@@ -1,0 +1,146 @@
+"""The cases written beside a rule: facts, the verdict that is expected of this rule alone, and the clause that denies.
+
+What a case says is checked when the rule is loaded; a typo in a case would otherwise test nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from csched.clock import format_instant
+from csched.domain.site import Fleet, Site
+from csched.domain.verdict import SiteVerdict
+from csched.errors import InputError, Where
+from csched.formats.validation import did_you_mean, input_error
+from csched_policies.facts import Tenant, label_facts, site_facts
+from csched_policies.parsing import Place, read_label
+from csched_policies.policy_set import Content, PolicySet
+from csched_policies.rule import Case, Rule
+from csched_policies.table import Table
+
+_INVENTED: Final[Mapping[str, object]] = {
+    "id": "inline",
+    "grid_zone": "ZZ",
+    "pue": None,
+    "partitions": [{"name": "any", "hardware": "any", "nodes": 0}],
+}
+"""What a site must have to be one, but a case need not say; none of it is a fact."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one case went."""
+
+    rule: str
+    number: int
+    where: Where
+    expected: str
+    got: str
+    passed: bool
+
+
+@dataclass(frozen=True)
+class _Site:
+    site: Site
+    unknown: frozenset[str]
+    """Facts that were only invented to make it a site."""
+
+
+def check_cases(rule: Rule) -> None:
+    """Read every inline fact of the rule's cases.
+
+    Raises:
+        InputError: an unknown key, or a value that the fact cannot have.
+    """
+    for index, case in enumerate(rule.text.tests):
+        place = Place(rule.document, ("tests", index))
+        _labels(case, place, {})
+        if not isinstance(case.site, str):
+            _inline(case.site, place.inner("site"))
+
+
+def run_cases(policies: PolicySet, fleet: Fleet | None, now: datetime) -> tuple[Outcome, ...]:
+    """Every case of every rule, each judged by its rule alone; `now` is for cases that name no time.
+
+    Raises:
+        InputError: a case names a site and there is no fleet, or not one with such a site.
+    """
+    return tuple(
+        _run(rule, index, policies.content, fleet, now)
+        for rule in policies.rules
+        for index in range(len(rule.text.tests))
+    )
+
+
+def _run(rule: Rule, index: int, content: Content, fleet: Fleet | None, now: datetime) -> Outcome:
+    case, place = rule.text.tests[index], Place(rule.document, ("tests", index))
+    found = _named(case.site, fleet, place) if isinstance(case.site, str) else _inline(case.site, place.inner("site"))
+    alone = Fleet.model_construct(sites=(found.site,))
+    table = Table([rule], content.groups, content.tenants, alone, case.now or now, unknown=found.unknown)
+    verdict = table.row(_labels(case, place, content.tenants))[0]
+    got = _said(verdict)
+    return Outcome(
+        rule=rule.id,
+        number=index + 1,
+        where=place.where,
+        expected=_expected(case),
+        got=got,
+        passed=_agrees(case, verdict),
+    )
+
+
+def _agrees(case: Case, verdict: SiteVerdict) -> bool:
+    """A rule that only advises or audits is judged by what it would have said."""
+    reasons = verdict.denials + verdict.advice
+    if case.expect == "allow":
+        return not reasons and (case.until is None or case.until == verdict.latest_end)
+    return bool(reasons) and (case.clause is None or case.clause in {reason.clause for reason in reasons})
+
+
+def _expected(case: Case) -> str:
+    if case.expect == "deny":
+        return f"deny by {case.clause}" if case.clause else "deny"
+    return f"allow until {format_instant(case.until)}" if case.until else "allow"
+
+
+def _said(verdict: SiteVerdict) -> str:
+    clauses = dict.fromkeys(str(reason.clause) for reason in verdict.denials + verdict.advice)
+    if clauses:
+        return f"deny by {', '.join(clauses)}"
+    return f"allow until {format_instant(verdict.latest_end)}" if verdict.latest_end else "allow"
+
+
+def _labels(case: Case, place: Place, tenants: Mapping[str, Tenant]) -> dict[str, Any]:
+    """The case's labels; what it does not say of a tenant that facts/tenants.yaml knows comes from there."""
+    named = {path: read_label(path, raw, place.inner("job").inner(path)) for path, raw in case.job.items()}
+    law = {"data.law": named["tenant.law"]} if "tenant.law" in named else {}
+    return {**label_facts({"tenant": named.get("tenant.id")}, tenants), **law, **named}
+
+
+def _named(site_id: str, fleet: Fleet | None, place: Place) -> _Site:
+    if fleet is None:
+        raise InputError(
+            f"the case names the site `{site_id}`, and there is no fleet",
+            hint="give --fleet, or write the facts in place: {country: FR}",
+            where=place.inner("site").where,
+        )
+    known: Sequence[str] = [site.id for site in fleet.sites]
+    if site_id not in known:
+        raise InputError(
+            f"`{site_id}` is not a site of this fleet",
+            hint=did_you_mean(site_id, known),
+            where=place.inner("site").where,
+        )
+    return _Site(fleet.site(site_id), frozenset())
+
+
+def _inline(facts: Mapping[str, Any], place: Place) -> _Site:
+    invented = {name: value for name, value in _INVENTED.items() if name not in facts}
+    try:
+        site = Site.model_validate({**invented, **facts})
+    except ValidationError as error:
+        raise input_error(error, lambda path: place.document.where((*place.path, *path)), Site) from error
+    return _Site(site, frozenset(f"site.{name}" for name in invented) & site_facts(site).keys())
