@@ -47,7 +47,7 @@ def carbon_bound(
         total_kg,
         "each compared job alone at its best lawful site and start, within "
         f"{setting.horizon_s / SECONDS_PER_HOUR:g} h of being ready (longer where some strategy made it wait longer) "
-        "and, where possible, in time for its deadline; true run times and intensities; capacity and power caps left out: "
+        "and, where possible, in time for its deadline; true run times and intensities; no capacity, no power caps: "
         "a lower bound on every lawful schedule in those windows, not one that can always be reached",
     )
 
