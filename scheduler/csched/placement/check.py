@@ -1,0 +1,429 @@
+"""Is this plan valid, and are its figures and its bound true? Recomputed from the snapshot alone.
+
+Shares no code with the engine: only the domain values and the arithmetic of `csched.accounting.costs`.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from csched.accounting import costs
+from csched.domain.hardware import Hardware
+from csched.domain.job import Job
+from csched.domain.plan import Placement, Plan, Unplaced
+from csched.domain.site import Partition, PowerCap, Site
+from csched.domain.snapshot import Snapshot
+from csched.domain.verdict import ReasonCode, Verdicts
+from csched.errors import CschedError
+
+Floats = npt.NDArray[np.float64]
+
+TOLERANCE = 1e-6
+"""Relative; figures that differ by less are the same sums in another order."""
+_SHOWN = 5
+
+
+class PlanRefused(CschedError):
+    """The engine's own answer is wrong. It is a defect; nothing is committed."""
+
+    code = "PlanRefused"
+
+
+def require_valid(plan: Plan, snapshot: Snapshot, verdicts: Verdicts | None) -> None:
+    """Raise PlanRefused for a plan that breaks a rule or states a wrong figure. The bound is not recomputed."""
+    found = list(_Check(plan, snapshot, verdicts).faults())
+    if found:
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise PlanRefused(
+            f"the plan was refused: {'; '.join(found[:_SHOWN])}{more}",
+            hint="nothing was changed; keep the output of `csched snapshot` and report this as a defect",
+        )
+
+
+def faults(plan: Plan, snapshot: Snapshot, verdicts: Verdicts | None) -> list[str]:
+    """All that is wrong with a plan, one sentence each, its bound recomputed from the certificate; empty if valid."""
+    check = _Check(plan, snapshot, verdicts)
+    return [*check.faults(), *check.bound_faults()]
+
+
+class _Check:
+    def __init__(self, plan: Plan, snapshot: Snapshot, verdicts: Verdicts | None) -> None:
+        self.plan, self.snapshot, self.verdicts = plan, snapshot, verdicts
+        self.fleet, self.now = snapshot.fleet, snapshot.now
+        self.jobs = {job.job: job for job in snapshot.jobs}
+        self.rooms = {
+            (site.id, partition.name): (site, partition, snapshot.hardware[partition.hardware])
+            for site in self.fleet.sites
+            for partition in site.partitions
+        }
+        self.start_slots = math.ceil(snapshot.horizon_s / snapshot.slot_s)
+
+    def faults(self) -> Iterator[str]:
+        yield from self._each_job_once()
+        for placement in self.plan.placements:
+            if placement.job in self.jobs and (placement.site, placement.partition) in self.rooms:
+                yield from self._placement(placement, self.jobs[placement.job])
+            else:
+                yield f"{placement.job} is placed at {placement.site}/{placement.partition}, one of which is unknown"
+        yield from self._room_overfilled()
+        yield from self._power_overdrawn()
+        for unplaced in self.plan.unplaced:
+            if unplaced.job in self.jobs:
+                yield from self._left_out(unplaced, self.jobs[unplaced.job])
+        yield from self._totals()
+
+    def bound_faults(self) -> Iterator[str]:
+        """The certificate must prove the bound; without one, at most 300 jobs can have been proven otherwise."""
+        certificate = self.plan.certificate
+        if certificate is None:
+            if len(self.jobs) > 300:
+                yield "there is no certificate for a bound over more than 300 jobs"
+            return
+        prices = [price for row in (*certificate.gpu.values(), *certificate.power.values()) for price in row]
+        if not all(math.isfinite(price) and price >= 0 for price in prices):
+            yield "a price of the certificate is not a number of at least 0"
+            return
+        proven = self._proven_bound(certificate.gpu, certificate.power)
+        if self.plan.bound_kg > proven + TOLERANCE * max(1.0, abs(proven)):
+            yield f"bound_kg is {self.plan.bound_kg!r}; the certificate proves only {proven!r}"
+
+    # --- one job -----------------------------------------------------------------------------------------------
+
+    def _each_job_once(self) -> Iterator[str]:
+        seen: dict[str, int] = defaultdict(int)
+        for name in (*(each.job for each in self.plan.placements), *(each.job for each in self.plan.unplaced)):
+            seen[name] += 1
+        yield from (f"{job} is in the plan {seen[job]} times" for job in seen.keys() | self.jobs if seen[job] != 1)
+        yield from (f"{job} is not in the snapshot" for job in sorted(seen.keys() - self.jobs))
+        held = set(self.snapshot.held)
+        yield from (f"{each.job} is held, yet placed" for each in self.plan.placements if each.job in held)
+
+    def _placement(self, placement: Placement, job: Job) -> Iterator[str]:
+        site, partition, hardware = self.rooms[placement.site, placement.partition]
+        why = self._forbidden(job, site, partition, hardware) or self._start_forbidden(job, site, placement.start)
+        if why is None and not self._cap_allows(job, site, hardware, self._slot(placement.start)):
+            why = "draws more than the power cap of its site by itself"
+        if why is not None:
+            yield f"{job.job} at {site.id} from {placement.start.isoformat()}: {why}"
+            return
+        if placement.gpus != job.gpus:
+            yield f"{job.job} has {placement.gpus} GPUs instead of {job.gpus}"
+        lines = costs.bill(
+            job,
+            site,
+            hardware,
+            placement.start,
+            fleet=self.fleet,
+            carbon=self.snapshot.carbon,
+            now=self.now,
+            sigma=placement.sigma,
+        )
+        if placement.end != lines.end:
+            yield f"{job.job} ends at {placement.end.isoformat()} instead of {lines.end.isoformat()}"
+        for name in ("kwh", "carbon_kg", "topology_kg", "egress_kg", "wait_h", "cost_kg"):
+            stated, true = getattr(placement, name), getattr(lines, name)
+            if not _same(stated, true):
+                yield f"{job.job}: {name} is {stated!r} instead of {true!r}"
+
+    def _forbidden(self, job: Job, site: Site, partition: Partition, hardware: Hardware) -> str | None:
+        """What keeps the job from the partition whenever it starts."""
+        refusals = {
+            "its policy denies the site": not self._policy_allows(job, site),
+            f"the job wants {job.countries}": bool(job.countries) and site.country not in job.countries,
+            f"the job wants {job.hardware}": bool(job.hardware) and partition.hardware not in job.hardware,
+            "the job is not portable": job.portable is False
+            and site.id != self.fleet.home_site(job.home_site, job.tenant),
+            "the site takes no new jobs": site.id in self.snapshot.drained,
+            "the job is larger than the partition": hardware.gpus_held(job.gpus) > partition.gpu_count(hardware),
+        }
+        return next((why for why, broken in refusals.items() if broken), None)
+
+    def _policy_allows(self, job: Job, site: Site) -> bool:
+        if self.verdicts is None:
+            return True
+        return any(verdict.site == site.id and verdict.allowed for verdict in self.verdicts.get(job.job, ()))
+
+    def _latest_end(self, job: Job, site: Site) -> datetime | None:
+        """When the limit must have run out: the deadline and the policy's latest end, whichever is earlier."""
+        ends = [job.deadline]
+        if self.verdicts is not None:
+            ends += [verdict.latest_end for verdict in self.verdicts.get(job.job, ()) if verdict.site == site.id]
+        return min((end for end in ends if end is not None), default=None)
+
+    def _start_forbidden(self, job: Job, site: Site, start: datetime) -> str | None:
+        elapsed_s = (start - self.now).total_seconds()
+        moved_s = costs.transfer_s(job, site, self.fleet)
+        latest_end = self._latest_end(job, site)
+        if elapsed_s % self.snapshot.slot_s != 0 or not 0 <= elapsed_s < self.snapshot.horizon_s:
+            return "not a start slot of the horizon"
+        if (start - costs.ready(job, self.now)).total_seconds() < moved_s:
+            return "before the job and its data are there"
+        if latest_end is not None and start + timedelta(seconds=job.time_limit_s) > latest_end:
+            return "the limit runs out after the deadline or the policy's latest end"
+        return None
+
+    # --- capacity and power ------------------------------------------------------------------------------------
+
+    def _slot(self, instant: datetime) -> int:
+        return math.floor((instant - self.now).total_seconds() / self.snapshot.slot_s)
+
+    def _slots_held(self, job: Job) -> int:
+        return math.ceil(job.time_limit_s / self.snapshot.slot_s)
+
+    @cached_property
+    def _known(self) -> list[tuple[Placement, Job]]:
+        return [
+            (placement, self.jobs[placement.job])
+            for placement in self.plan.placements
+            if placement.job in self.jobs and (placement.site, placement.partition) in self.rooms
+        ]
+
+    @cached_property
+    def _gpus_in_use(self) -> Mapping[tuple[str, str], "_Profile"]:
+        use: dict[tuple[str, str], _Profile] = defaultdict(_Profile)
+        for placement, job in self._known:
+            room = (placement.site, placement.partition)
+            slot = self._slot(placement.start)
+            use[room].add(slot, slot + self._slots_held(job), self.rooms[room][2].gpus_held(job.gpus))
+        for held in self.snapshot.running:
+            use[held.site, held.partition].add(0, self._slots_until(held.until), held.gpus_held)
+        return use
+
+    @cached_property
+    def _kw_in_use(self) -> Mapping[str, "_Profile"]:
+        use: dict[str, _Profile] = defaultdict(_Profile)
+        for placement, job in self._known:
+            slot = self._slot(placement.start)
+            hardware = self.rooms[placement.site, placement.partition][2]
+            kw = costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load)
+            use[placement.site].add(slot, slot + self._slots_held(job), kw)
+        for held in self.snapshot.running:
+            use[held.site].add(0, self._slots_until(held.until), held.it_kw)
+        return use
+
+    def _slots_until(self, instant: datetime) -> int:
+        return math.ceil((instant - self.now).total_seconds() / self.snapshot.slot_s)
+
+    def _room_overfilled(self) -> Iterator[str]:
+        planned = {(placement.site, placement.partition): placement for placement, _ in self._known}
+        for room in planned:
+            _, partition, hardware = self.rooms[room]
+            already = self._running_profile(room)
+            for slot, in_use in self._gpus_in_use[room].levels():
+                if in_use > max(partition.gpu_count(hardware), already.at(slot)):
+                    yield f"{'/'.join(room)} holds {in_use:g} of {partition.gpu_count(hardware)} GPUs in slot {slot}"
+                    break
+
+    def _running_profile(self, room: tuple[str, str]) -> "_Profile":
+        """What was running before this plan may exceed a partition that has shrunk; no plan can help that."""
+        profile = _Profile()
+        for held in self.snapshot.running:
+            if (held.site, held.partition) == room:
+                profile.add(0, self._slots_until(held.until), held.gpus_held)
+        return profile
+
+    def _power_overdrawn(self) -> Iterator[str]:
+        for site in self.fleet.sites:
+            if site.it_power_cap_kw is None:
+                continue
+            running = _Profile()
+            for held in self.snapshot.running:
+                if held.site == site.id:
+                    running.add(0, self._slots_until(held.until), held.it_kw)
+            profile = self._kw_in_use.get(site.id, _Profile())
+            for slot in sorted({slot for slot, _ in profile.levels()} | set(self._cap_slots(site))):
+                cap, drawn = self._cap_kw(site, slot), profile.at(slot)
+                if drawn > max(cap, running.at(slot)) * (1 + TOLERANCE) + 1e-9:
+                    yield f"{site.id} draws {drawn:g} of {cap:g} kW in slot {slot}"
+                    break
+
+    def _cap_kw(self, site: Site, slot: int) -> float:
+        """The lowest cap in force in any part of a slot."""
+        caps = site.it_power_cap_kw
+        if not isinstance(caps, tuple):
+            return math.inf if caps is None else caps
+        start = self.now + timedelta(seconds=slot * self.snapshot.slot_s)
+        end = start + timedelta(seconds=self.snapshot.slot_s)
+        return min((cap.kw for cap in caps if cap.from_ < end and cap.to > start), default=math.inf)
+
+    def _cap_slots(self, site: Site) -> list[int]:
+        """Slots in which a cap begins."""
+        caps: tuple[PowerCap, ...] = site.it_power_cap_kw if isinstance(site.it_power_cap_kw, tuple) else ()
+        return [0, *(slot for cap in caps if (slot := self._slot(cap.from_)) >= 0)]
+
+    def _cap_allows(self, job: Job, site: Site, hardware: Hardware, slot: int) -> bool:
+        """Whether the job alone stays under the cap for all that it holds."""
+        kw, end = costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load), slot + self._slots_held(job)
+        slots = [slot, *(begin for begin in self._cap_slots(site) if slot < begin < end)]
+        return all(kw <= self._cap_kw(site, each) * (1 + TOLERANCE) for each in slots)
+
+    # --- jobs left out -----------------------------------------------------------------------------------------
+
+    def _allowed_starts(self, job: Job, site: Site, partition: Partition, hardware: Hardware) -> npt.NDArray[np.int64]:
+        """Slots of all allowed starts of a job in a partition, other jobs aside."""
+        if self._forbidden(job, site, partition, hardware) is not None:
+            return np.empty(0, dtype=np.int64)
+        slots = [
+            slot
+            for slot in range(self.start_slots)
+            if self._start_forbidden(job, site, self.now + timedelta(seconds=slot * self.snapshot.slot_s)) is None
+        ]
+        if site.it_power_cap_kw is not None:
+            slots = [slot for slot in slots if self._cap_allows(job, site, hardware, slot)]
+        return np.array(slots, dtype=np.int64)
+
+    def _start_costs(self, job: Job, site: Site, hardware: Hardware, slots: npt.NDArray[np.int64]) -> Floats:
+        series = self.snapshot.carbon.zone(site.grid_zone)
+        starts_s = slots.astype(np.float64) * self.snapshot.slot_s + self.now.timestamp()
+        intensity_h = series.cumulative_g_h_per_kwh(starts_s + job.runtime_s) - series.cumulative_g_h_per_kwh(starts_s)
+        kw = costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load)
+        waits_s = starts_s - costs.ready(job, self.now).timestamp()
+        waiting = costs.wait_kg(job.gpus, 1.0, self.fleet) * np.maximum(waits_s, 0) / 3600
+        carbon: Floats = kw * self.fleet.pue(site) * intensity_h / 1000
+        carbon += costs.egress_kg(job, site, self.fleet) + waiting
+        return carbon
+
+    def _left_out(self, unplaced: Unplaced, job: Job) -> Iterator[str]:
+        """A job left out has its reasons, its penalty, and nowhere to go."""
+        if job.job in self.snapshot.held:
+            if ReasonCode.HELD not in {reason.code for reason in unplaced.reasons}:
+                yield f"{job.job} is held, and its reasons do not say so"
+            return
+        if not unplaced.reasons:
+            yield f"{job.job} is left out without a reason"
+        dearest = None
+        for (site_id, name), (site, partition, hardware) in self.rooms.items():
+            slots = self._allowed_starts(job, site, partition, hardware)
+            if len(slots) == 0:
+                continue
+            dearest = max(dearest or 0.0, float(self._start_costs(job, site, hardware, slots).max()))
+            fitting = next((slot for slot in slots.tolist() if self._still_fits(job, site_id, name, slot)), None)
+            if fitting is not None:
+                yield f"{job.job} is left out, yet fits at {site_id}/{name} in slot {fitting}"
+                break
+        else:
+            penalty = None if dearest is None else dearest + costs.drop_kg(job, self.fleet)
+            if (penalty is None) != (unplaced.penalty_kg is None) or not _same(unplaced.penalty_kg or 0, penalty or 0):
+                yield f"{job.job}: penalty_kg is {unplaced.penalty_kg!r} instead of {penalty!r}"
+
+    def _still_fits(self, job: Job, site_id: str, partition_name: str, slot: int) -> bool:
+        site, partition, hardware = self.rooms[site_id, partition_name]
+        end = slot + self._slots_held(job)
+        busy = self._gpus_in_use.get((site_id, partition_name), _Profile())
+        if busy.peak(slot, end) + hardware.gpus_held(job.gpus) > partition.gpu_count(hardware):
+            return False
+        if site.it_power_cap_kw is None:
+            return True
+        drawn, kw = self._kw_in_use.get(site_id, _Profile()), costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load)
+        edges = {slot, *drawn.edges(slot, end), *(each for each in self._cap_slots(site) if slot < each < end)}
+        return all(drawn.at(each) + kw <= self._cap_kw(site, each) * (1 - TOLERANCE) for each in edges)
+
+    # --- totals ------------------------------------------------------------------------------------------------
+
+    def _totals(self) -> Iterator[str]:
+        plan = self.plan
+        placed = math.fsum(placement.cost_kg for placement in plan.placements)
+        cost = placed + math.fsum(unplaced.penalty_kg or 0.0 for unplaced in plan.unplaced)
+        for name, true in (("placed_cost_kg", placed), ("cost_kg", cost)):
+            if not _same(getattr(plan, name), true):
+                yield f"{name} is {getattr(plan, name)!r} instead of {true!r}"
+        if plan.bound_kg > plan.cost_kg:
+            yield f"bound_kg {plan.bound_kg!r} is above cost_kg {plan.cost_kg!r}"
+        if plan.placed_cost_kg > 0 and not _same(plan.gap, (plan.cost_kg - plan.bound_kg) / plan.placed_cost_kg):
+            yield f"gap is {plan.gap!r} instead of {(plan.cost_kg - plan.bound_kg) / plan.placed_cost_kg!r}"
+
+    def _proven_bound(
+        self, gpu_prices: Mapping[str, tuple[float, ...]], power_prices: Mapping[str, tuple[float, ...]]
+    ) -> float:
+        """Sum over jobs of the least of penalty and priced starts, less what the capacity itself is worth."""
+        gpu = {room: _Prices(gpu_prices.get("/".join(room), ())) for room in self.rooms}
+        power = {site.id: _Prices(power_prices.get(site.id, ())) for site in self.fleet.sites}
+        held = set(self.snapshot.held)
+        total = math.fsum(self._least(job, gpu, power) for job in self.jobs.values() if job.job not in held)
+        for room, (_, partition, hardware) in self.rooms.items():
+            running = self._running_profile(room)
+            free = [max(0.0, partition.gpu_count(hardware) - running.at(slot)) for slot in range(len(gpu[room].each))]
+            total -= float(np.dot(gpu[room].each, free))
+        for site in self.fleet.sites:
+            total -= self._power_worth(site, power[site.id].each)
+        return total
+
+    def _power_worth(self, site: Site, prices: Floats) -> float:
+        running = _Profile()
+        for held in self.snapshot.running:
+            if held.site == site.id:
+                running.add(0, self._slots_until(held.until), held.it_kw)
+        priced = np.flatnonzero(prices).tolist()
+        return math.fsum(prices[slot] * max(0.0, self._cap_kw(site, slot) - running.at(slot)) for slot in priced)
+
+    def _least(self, job: Job, gpu: Mapping[tuple[str, str], "_Prices"], power: Mapping[str, "_Prices"]) -> float:
+        """The cheapest a job can do at these prices: start somewhere, or be left out; 0 where it cannot start."""
+        least, dearest = math.inf, None
+        for room, (site, partition, hardware) in self.rooms.items():
+            slots = self._allowed_starts(job, site, partition, hardware)
+            if len(slots) == 0:
+                continue
+            cost = self._start_costs(job, site, hardware, slots)
+            dearest = max(dearest or 0.0, float(cost.max()))
+            ends = slots + self._slots_held(job)
+            priced = cost + hardware.gpus_held(job.gpus) * gpu[room].over(slots, ends)
+            priced += costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load) * power[site.id].over(slots, ends)
+            least = min(least, float(priced.min()))
+        return 0.0 if dearest is None else min(least, dearest + costs.drop_kg(job, self.fleet))
+
+
+class _Prices:
+    """Prices by slot, and their sums over intervals."""
+
+    def __init__(self, each: tuple[float, ...]) -> None:
+        self.each: Floats = np.array(each, dtype=np.float64)
+        self._before = np.concatenate([[0.0], np.cumsum(self.each)])
+
+    def over(self, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> Floats:
+        last = len(self.each)
+        return np.asarray(self._before[np.minimum(ends, last)] - self._before[np.minimum(starts, last)])
+
+
+class _Profile:
+    """Something held over time, as steps."""
+
+    def __init__(self) -> None:
+        self._steps: dict[int, float] = defaultdict(float)
+        self._sorted: tuple[npt.NDArray[np.int64], Floats] | None = None
+
+    def add(self, start: int, end: int, amount: float) -> None:
+        if end > start:
+            self._steps[start] += amount
+            self._steps[end] -= amount
+            self._sorted = None
+
+    def _levels(self) -> tuple[npt.NDArray[np.int64], Floats]:
+        if self._sorted is None:
+            slots = np.array(sorted(self._steps), dtype=np.int64)
+            self._sorted = slots, np.cumsum([self._steps[slot] for slot in slots.tolist()])
+        return self._sorted
+
+    def levels(self) -> Iterator[tuple[int, float]]:
+        slots, levels = self._levels()
+        yield from zip(slots.tolist(), levels.tolist(), strict=True)
+
+    def at(self, slot: int) -> float:
+        slots, levels = self._levels()
+        index = int(np.searchsorted(slots, slot, side="right")) - 1
+        return 0.0 if index < 0 else float(levels[index])
+
+    def edges(self, start: int, end: int) -> list[int]:
+        slots, _ = self._levels()
+        return [int(slot) for slot in slots[(slots > start) & (slots < end)]]
+
+    def peak(self, start: int, end: int) -> float:
+        return max([self.at(start), *(self.at(slot) for slot in self.edges(start, end))])
+
+
+def _same(stated: float, true: float) -> bool:
+    return math.isclose(stated, true, rel_tol=TOLERANCE, abs_tol=1e-9)
