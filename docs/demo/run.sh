@@ -19,6 +19,20 @@ leave() {
 }
 trap leave EXIT
 
+await_server() {
+    local address="http://127.0.0.1:$port/healthz"
+    for _ in $(seq 60); do
+        if python -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1], timeout=1)' "$address" 2>/dev/null; then
+            return
+        fi
+        kill -0 "$server" 2>/dev/null || break
+        sleep 0.5
+    done
+    cat "$CSCHED_HOME/serve.log" >&2
+    echo "error: the daemon did not start; its own words are above" >&2
+    exit 1
+}
+
 heading() { printf '\n\e[1m%s\e[0m\n' "$*"; }
 show() { # prints a command as a user would type it, then runs it
     printf '\e[2m$ %s\e[0m\n' "$*"
@@ -31,15 +45,16 @@ show csched site list
 heading "2. Where could a job with health data run? Nothing is handed in yet; the rules speak for each site."
 show csched submit --test-only jobs/oncology.sh
 
-heading "3. Four jobs are handed in: health data, a long training with a day to spare, an urgent one, and one that no site may run."
-for job in oncology training release registry; do
-    show csched submit "--chdir=$CSCHED_HOME" "jobs/$job.sh"
-done
-
-heading "4. The daemon starts. It plans all jobs together and starts those whose time has come, as processes on this machine."
+heading "3. The daemon starts. It plans all waiting jobs together and starts those whose time has come, as processes here."
 printf '\e[2m$ csched serve --port %s &\e[0m\n' "$port"
 csched serve --port "$port" >"$CSCHED_HOME/serve.log" 2>&1 &
 server=$!
+await_server
+
+heading "4. Four jobs are handed in: health data, a long training with a day to spare, an urgent one, and one that no site may run."
+for job in oncology training release registry; do
+    show csched submit "--chdir=$CSCHED_HOME" "jobs/$job.sh"
+done
 for job in 1 3; do
     show timeout 90 csched wait "$job"
 done

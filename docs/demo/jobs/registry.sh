@@ -3,6 +3,7 @@
 #SBATCH --gpus=2
 #SBATCH --time=01:00:00
 #CSCHED --data-class=health
+#CSCHED --tenant=stat-office
 #CSCHED --countries=DE
 set -euo pipefail
 

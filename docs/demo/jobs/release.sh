@@ -4,6 +4,7 @@
 #SBATCH --time=00:05:00
 #SBATCH --deadline=now+20minutes
 #CSCHED --data-class=public
+#CSCHED --tenant=acme
 set -euo pipefail
 
 echo "checking the model before the release"

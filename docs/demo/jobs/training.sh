@@ -4,6 +4,7 @@
 #SBATCH --time=06:00:00
 #SBATCH --deadline=now+24hours
 #CSCHED --data-class=internal
+#CSCHED --tenant=acme
 #CSCHED --countries=DE|IT
 #CSCHED --pattern=fsdp
 set -euo pipefail
