@@ -1,0 +1,67 @@
+"""What an admin should look at although nothing is wrong: overdue reviews, evidence that ends, facts that disagree."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from csched.clock import format_instant
+from csched.domain.site import Fleet
+from csched_policies.operators import Evidence
+from csched_policies.policy_set import Content
+
+SOON: Final = timedelta(days=90)
+
+
+def remarks(content: Content, fleet: Fleet | None, now: datetime) -> tuple[str, ...]:
+    """One line for each thing to look at, in a stable order."""
+    found = [*_reviews(content, now), *_tenants(content)]
+    if fleet is not None:
+        found += [*_evidence(content, fleet, now), *_reach(fleet)]
+    return tuple(found)
+
+
+def _reviews(content: Content, now: datetime) -> Iterator[str]:
+    for rule in content.rules:
+        if rule.text.review_by < now.date():
+            yield f"rule {rule.id}: its review was due on {rule.text.review_by}, ask {rule.text.owner}"
+
+
+def _tenants(content: Content) -> Iterator[str]:
+    """A tenant that a rule names and no fact does: perhaps a typo, and then the rule is for nobody."""
+    if not content.tenants:
+        return
+    for rule in content.rules:
+        for clause in rule.clauses:
+            if clause.path == "tenant.id" and isinstance(clause.operand, frozenset):
+                for name in sorted(clause.operand - content.tenants.keys()):
+                    yield f"rule {rule.id}: tenant {name} is not in facts/tenants.yaml"
+
+
+def _evidence(content: Content, fleet: Fleet, now: datetime) -> Iterator[str]:
+    """Certificates that rules ask for and that have ended or soon will."""
+    asked = {c.operand.scheme for rule in content.rules for c in rule.clauses if isinstance(c.operand, Evidence)}
+    for site in fleet.sites:
+        for certificate in site.certs or ():
+            if certificate.scheme not in asked:
+                continue
+            until = certificate.valid_until
+            if until is None:
+                yield f"site {site.id}: its certificate {certificate.scheme} has no known end, so it does not count"
+            elif until <= now:
+                yield f"site {site.id}: its certificate {certificate.scheme} ended on {format_instant(until)}"
+            elif until <= now + SOON:
+                yield f"site {site.id}: its certificate {certificate.scheme} ends on {format_instant(until)}"
+
+
+def _reach(fleet: Fleet) -> Iterator[str]:
+    """Courts of an operator's own and its parent's country can compel it, whatever else the file says."""
+    for site in fleet.sites:
+        operator = site.operator
+        if operator.compellable_by is None:
+            continue
+        own = {operator.country, operator.ultimate_parent_country} - {None, *operator.compellable_by}
+        for country in sorted(str(code) for code in own):
+            yield (
+                f"site {site.id}: operator.compellable_by leaves out {country}, "
+                "which is the operator's or its parent's own country"
+            )
