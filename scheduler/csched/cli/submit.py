@@ -20,7 +20,7 @@ from csched.report.rendering import Rendered
 if TYPE_CHECKING:
     from csched.app import App
 
-_OWN_FLAGS = {"wrap", "test-only", "parsable"}
+_OWN_FLAGS = {"wrap", "test-only", "parsable", "quiet"}
 _COMMAND_LINE = "command line"
 
 

@@ -9,6 +9,7 @@ import click
 from csched.cli.daemon_state import remark_daemon
 from csched.cli.job_ids import choose, jobs_argument
 from csched.cli.output import Output, output_options
+from csched.cli.parameters import DURATION_S
 
 if TYPE_CHECKING:
     from csched.store.records import JobRecord
@@ -18,9 +19,15 @@ _LOOK_EVERY_S = 0.5
 
 @click.command()
 @jobs_argument
-@click.option("--timeout", metavar="DURATION", help="Give up after this long (exit code 5): 30s, 10m, 2h.")
+@click.option(
+    "--timeout",
+    "patience_s",
+    type=DURATION_S,
+    metavar="DURATION",
+    help="Give up after this long (exit code 5): 30s, 10m, 2h.",
+)
 @output_options
-def command(output: Output, selectors: tuple[str, ...], timeout: str | None) -> int:
+def command(output: Output, selectors: tuple[str, ...], patience_s: int | None) -> int:
     """Wait until jobs have ended and exit with the first exit code that is not 0 (128 + N after a signal N).
 
     \b
@@ -31,12 +38,7 @@ def command(output: Output, selectors: tuple[str, ...], timeout: str | None) -> 
     from csched.app import open_app
     from csched.errors import Unavailable
     from csched.report.jobs import history
-    from csched.units import parse_duration_s
 
-    try:
-        patience_s = parse_duration_s(timeout) if timeout else None
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--timeout") from error
     with closing(open_app()) as app:
         chosen = [record.id for record in choose(app.store, selectors)]
         remark_daemon(app, output)
@@ -44,7 +46,9 @@ def command(output: Output, selectors: tuple[str, ...], timeout: str | None) -> 
         with output.working("waiting"):
             while alive := [job for job in chosen if not app.store.job(job).state.final]:
                 if patience_s is not None and time.monotonic() - begun > patience_s:
-                    raise Unavailable(f"{len(alive)} of the jobs have not ended after {timeout}", hint="csched queue")
+                    raise Unavailable(
+                        f"{len(alive)} of the jobs have not ended after {patience_s} s", hint="csched queue"
+                    )
                 time.sleep(_LOOK_EVERY_S)
         ended = app.store.jobs(ids=chosen)
         output.show(history(ended))

@@ -1,0 +1,74 @@
+"""csched config: what csched has been told, and whether it works."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from csched.cli.daemon_state import daemon_runs
+from csched.cli.output import Output, output_options
+from csched.errors import CschedError
+from csched.report.rendering import Pairs, Rendered, Table
+
+if TYPE_CHECKING:
+    from csched.app import App
+
+
+@click.group()
+def command() -> None:
+    """Check the settings."""
+
+
+@command.command()
+@output_options
+def check(output: Output) -> int:
+    """Show the settings in force and try each part they name. The exit code is that of the first part that fails.
+
+    \b
+    Examples:
+      csched config check
+      CSCHED_FLEET=fleet.yaml csched config check --json
+    """
+    from csched.app import open_app
+
+    with closing(open_app()) as app:
+        settings = {name: str(value) for name, value in app.settings if value is not None}
+        tried = [(part, *_tried(look)) for part, look in _parts(app)]
+    failed = [error for _, _, error in tried if error is not None]
+    document = {
+        "settings": settings,
+        "parts": [
+            {"part": part, "works": error is None, "detail": detail, "error": error.as_dict() if error else None}
+            for part, detail, error in tried
+        ],
+    }
+    rows = [(part, "works" if error is None else "FAILS", detail) for part, detail, error in tried]
+    hints = [f"hint: {error.hint}" for error in failed if error.hint]
+    view = [Pairs(list(settings.items())), Table(("PART", "STATE", "DETAIL"), rows), *hints]
+    output.show(Rendered(document, [part for part, _, error in tried if error], view))
+    return failed[0].exit_code if failed else 0
+
+
+def _parts(app: "App") -> Iterator[tuple[str, Callable[[], str]]]:
+    """What is tried, in the order in which one needs the other."""
+    yield "fleet", lambda: f"{len(app.fleet.sites)} sites, hardware {', '.join(sorted(app.hardware))}"
+    yield "policies", lambda: f"{len(app.policies.sources())} files, digest {app.policies.digest[:12]}"
+    yield "carbon", lambda: _carbon(app)
+    yield "database", lambda: f"answers; newest job {app.store.last_job_id() or '-'}"
+    yield "daemon", lambda: "running" if daemon_runs(app) else "not running; start it: csched serve"
+
+
+def _carbon(app: "App") -> str:
+    now = app.clock.now()
+    zones = sorted({site.grid_zone for site in app.fleet.sites})
+    outlook = app.carbon.outlook(zones, now, now, now + timedelta(hours=1))
+    return f"{outlook.source}, method {outlook.method}, zones {', '.join(zones)}"
+
+
+def _tried(look: Callable[[], str]) -> tuple[str, CschedError | None]:
+    try:
+        return look(), None
+    except CschedError as error:
+        return str(error), error

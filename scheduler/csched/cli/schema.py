@@ -1,0 +1,36 @@
+"""csched schema: the formats as JSON Schema."""
+
+import click
+
+from csched.report.rendering import to_json
+
+_MODELS = {
+    "fleet": "csched.domain.site:Fleet",
+    "job": "csched.domain.job:Job",
+    "hardware": "csched.domain.hardware:Hardware",
+    "snapshot": "csched.domain.snapshot:Snapshot",
+    "plan": "csched.domain.plan:Plan",
+    "option": "csched.domain.plan:SiteOption",
+    "ledger": "csched.domain.ledger:LedgerEntry",
+    "settings": "csched.settings:Settings",
+}
+
+
+@click.command()
+@click.argument("name", type=click.Choice(sorted(_MODELS)))
+def command(name: str) -> None:
+    """Print the JSON Schema (2020-12) of a format that csched reads or writes.
+
+    \b
+    Examples:
+      csched schema fleet > fleet.schema.json
+      csched schema plan
+    """
+    from importlib import import_module
+
+    from pydantic import BaseModel
+
+    module, _, attribute = _MODELS[name].partition(":")
+    model: type[BaseModel] = getattr(import_module(module), attribute)
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema(by_alias=True)}
+    click.echo(to_json(schema))
