@@ -6,8 +6,11 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 PATH="$PWD/../../.venv/bin:$PATH"
 
-CSCHED_HOME=$(mktemp -d)
-export CSCHED_HOME CSCHED_PLAN_EVERY=2s CSCHED_BUDGET=5s
+unset "${!CSCHED_@}" # the reader's own settings stay out of it
+desk=$(mktemp -d)
+cp -r jobs "$desk"
+cd "$desk"
+export CSCHED_HOME=$desk/home CSCHED_PLAN_EVERY=2s CSCHED_BUDGET=5s
 port=$(python -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
 server=
 leave() {
@@ -15,7 +18,8 @@ leave() {
         kill "$server" 2>/dev/null || true
         wait "$server" 2>/dev/null || true
     fi
-    rm -rf "$CSCHED_HOME"
+    cd /
+    rm -rf "$desk"
 }
 trap leave EXIT
 
@@ -28,14 +32,18 @@ await_server() {
         kill -0 "$server" 2>/dev/null || break
         sleep 0.5
     done
-    cat "$CSCHED_HOME/serve.log" >&2
+    cat serve.log >&2
     echo "error: the daemon did not start; its own words are above" >&2
     exit 1
 }
 
-heading() { printf '\n\e[1m%s\e[0m\n' "$*"; }
+bold='' plain=''
+if [ -t 1 ]; then
+    bold=$'\e[1m' plain=$'\e[0m'
+fi
+heading() { printf '\n%s%s%s\n\n' "$bold" "$*" "$plain"; }
 show() { # prints a command as a user would type it, then runs it
-    printf '\e[2m$ %s\e[0m\n' "$*"
+    echo "\$ $*"
     "$@"
 }
 
@@ -46,14 +54,14 @@ heading "2. Where could a job with health data run? Nothing is handed in yet; th
 show csched submit --test-only jobs/oncology.sh
 
 heading "3. The daemon starts. It plans all waiting jobs together and starts those whose time has come, as processes here."
-printf '\e[2m$ csched serve --port %s &\e[0m\n' "$port"
-csched serve --port "$port" >"$CSCHED_HOME/serve.log" 2>&1 &
+echo "\$ csched serve --port $port &"
+csched serve --port "$port" >serve.log 2>&1 &
 server=$!
 await_server
 
 heading "4. Four jobs are handed in: health data, a long training with a day to spare, an urgent one, and one that no site may run."
 for job in oncology training release registry; do
-    show csched submit "--chdir=$CSCHED_HOME" "jobs/$job.sh"
+    show csched submit "jobs/$job.sh"
 done
 for job in 1 3; do
     show timeout 90 csched wait "$job"
