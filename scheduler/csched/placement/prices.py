@@ -93,7 +93,8 @@ class Oracle:
     def _over_holds(self, prices: Floats) -> Floats:
         """Sum of prices over a hold of each length from each start slot; shape (D, rows of prices, H)."""
         before = np.concatenate([np.zeros((len(prices), 1)), np.cumsum(prices, axis=1)], axis=1)
-        return np.moveaxis(before[:, self._ends], 1, 0) - before[:, self._slots][None, :, :]
+        sums: Floats = np.moveaxis(before[:, self._ends], 1, 0) - before[:, self._slots][None, :, :]
+        return sums
 
     def answer(self, prices: Prices) -> Answer:
         problem, held = self.problem, self.held(prices)

@@ -52,6 +52,12 @@ class Board:
         short = np.concatenate([np.zeros((len(enough), 1), dtype=np.int64), np.cumsum(~enough, axis=1)], axis=1)
         return np.asarray(short[:, ends] == short[:, self._slots])
 
+    def occupy(self, room: int, rows: slice, gpus: int, power: int) -> None:
+        """Take GPUs and power units away in some rows; less than nothing is never left."""
+        site = self.problem.room_site[room]
+        self.gpus_left[room, rows] = np.maximum(self.gpus_left[room, rows] - gpus, 0)
+        self.power_left[site, rows] = np.maximum(self.power_left[site, rows] - power, 0)
+
     def put(self, job: int, room: int, slot: int) -> None:
         self._take(job, room, slot, 1)
 
