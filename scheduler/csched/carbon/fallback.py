@@ -8,6 +8,7 @@ import numpy as np
 from csched.carbon.stretch import Intensities, Stretch
 from csched.clock import format_instant, from_epoch_s
 from csched.domain.carbon import CarbonSeries, Origin
+from csched.errors import InputError, Where
 from csched.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 WEEK_S = 7 * SECONDS_PER_DAY
@@ -22,7 +23,16 @@ def resolve(
         known: stretches in order of time that do not overlap; what lies between, before and after them is filled.
         climatology: mean gCO2e/kWh by month and hour of day (UTC), shape (12, 24); None where csched ships none for
             the zone, then the mean of the known values by hour of day stands in for it.
+
+    Raises:
+        InputError: nothing is known and there is no climatology either.
     """
+    if not known and climatology is None:
+        raise InputError(
+            f"nothing is known of zone {zone} by then, and csched has no climatology for it",
+            hint="add measured values, or forecasts issued earlier",
+            where=Where(field="zone"),
+        )
     means = climatology if climatology is not None else _own_means(known)
     pieces = list(_cover(known, means, start_s, end_s))
     origins = []
@@ -37,7 +47,7 @@ def resolve(
         end_s=end_s,
         origins=tuple(origins) if origins != [(0, Origin.SERIES)] else (),
     )
-    return series, tuple(_warnings(zone, known, pieces, shipped=climatology is not None)) if known else ()
+    return series, tuple(_warnings(zone, known, pieces, shipped=climatology is not None))
 
 
 def _cover(known: Sequence[Stretch], means: Intensities, start_s: int, end_s: int) -> Iterator[Stretch]:
@@ -106,7 +116,11 @@ def _warnings(zone: str, known: Sequence[Stretch], pieces: Sequence[Stretch], *,
         Origin.WEEK_EARLIER: "the same hour of an earlier week",
         Origin.CLIMATOLOGY: "climatology" if shipped else "the series' own mean by hour of day",
     }
-    reach = f"known from {_told_instant(known[0].start_s)} to {_told_instant(known[-1].end_s)}"
+    reach = (
+        f"known from {_told_instant(known[0].start_s)} to {_told_instant(known[-1].end_s)}"
+        if known
+        else "nothing else is known by then"
+    )
     for origin, source in told.items():
         filled_s = sum(piece.end_s - piece.start_s for piece in pieces if piece.origin is origin)
         if filled_s:
