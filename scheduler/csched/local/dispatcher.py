@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -68,17 +69,9 @@ class LocalDispatcher:
         if folder.is_dir():
             (folder / runner.CANCEL).touch(mode=0o600)
 
-    def forget(self, attempt: str) -> None:
-        """Clear away an ended attempt, once its end is safely known elsewhere; a living one stays."""
-        folder = self._spool / attempt
-        if (folder / runner.ENDED).exists():
-            shutil.rmtree(folder)
-
     def _lay_down(self, order: DispatchOrder, folder: Path) -> None:
         """Write the folder beside its place and move it there: a reader sees all of it or nothing."""
-        part = self._spool / f".{order.attempt}.{os.getpid()}"
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(mode=0o700)
+        part = Path(tempfile.mkdtemp(prefix=".", dir=self._spool))  # mode 0700
         script = part / runner.SCRIPT
         runner.write_atomically(script, order.script.body)
         script.chmod(0o700)
