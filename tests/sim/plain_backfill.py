@@ -1,4 +1,4 @@
-"""FIFO and EASY once more, written from the textbook with a heap and nothing of csched: what the simulator must equal."""
+"""FIFO and EASY once more, from the textbook with a heap and nothing of csched: what the simulator must equal."""
 
 import heapq
 from dataclasses import dataclass
