@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from csched.cli.daemon_state import daemon_runs
+from csched.cli.daemon_state import remark_daemon
 from csched.cli.output import Output, output_options
 from csched.errors import CschedError
 from csched.report.rendering import Pairs, Rendered, Table
@@ -36,6 +36,8 @@ def check(output: Output) -> int:
     with closing(open_app()) as app:
         settings = {name: str(value) for name, value in app.settings if value is not None}
         tried = [(part, *_tried(look)) for part, look in _parts(app)]
+        if not any(error for _, _, error in tried):
+            remark_daemon(app, output)
     failed = [error for _, _, error in tried if error is not None]
     document = {
         "settings": settings,
@@ -46,7 +48,7 @@ def check(output: Output) -> int:
     }
     rows = [(part, "works" if error is None else "FAILS", detail) for part, detail, error in tried]
     hints = [f"hint: {error.hint}" for error in failed if error.hint]
-    view = [Pairs(list(settings.items())), Table(("PART", "STATE", "DETAIL"), rows), *hints]
+    view: list[Pairs | Table | str] = [Pairs(list(settings.items())), Table(("PART", "STATE", "DETAIL"), rows), *hints]
     output.show(Rendered(document, [part for part, _, error in tried if error], view))
     return failed[0].exit_code if failed else 0
 
@@ -57,7 +59,6 @@ def _parts(app: "App") -> Iterator[tuple[str, Callable[[], str]]]:
     yield "policies", lambda: f"{len(app.policies.sources())} files, digest {app.policies.digest[:12]}"
     yield "carbon", lambda: _carbon(app)
     yield "database", lambda: f"answers; newest job {app.store.last_job_id() or '-'}"
-    yield "daemon", lambda: "running" if daemon_runs(app) else "not running; start it: csched serve"
 
 
 def _carbon(app: "App") -> str:

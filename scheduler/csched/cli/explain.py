@@ -10,13 +10,15 @@ from csched.cli.output import Output, output_options
 
 @click.command()
 @job_argument
+@click.option("--all", "all_reasons", is_flag=True, help="Every reason of every site, not the most telling one.")
 @output_options
-def command(output: Output, selector: str) -> None:
+def command(output: Output, *, selector: str, all_reasons: bool) -> None:
     """Say for each site whether the job may run there, when, at what carbon, and why not.
 
     \b
     Examples:
       csched explain 17
+      csched explain 17 --all
       csched explain last --json | jq '.options[] | {site, verdict, reasons}'
     """
     from csched.app import open_app
@@ -33,4 +35,5 @@ def command(output: Output, selector: str) -> None:
                 f"nothing is kept of how job {record.id} was decided: {record.state}", hint=f"csched show {record.id}"
             )
         home = app.fleet.home_site(record.job.home_site, record.job.tenant)
-        output.show(options(choices, home, headline=f"Job {record.id} ({record.name}): {reason(record, None)}"))
+        headline = f"Job {record.id} ({record.name}): {reason(record, None)}"
+        output.show(options(choices, home, headline, all_reasons=all_reasons))

@@ -47,7 +47,7 @@ def check(output: Output, fleet_file: Path) -> None:
             site.country or "unknown",
             site.grid_zone,
             f"{gpus[site.id]:,}",
-            listed(unknown[site.id], 12) or "nothing",
+            listed(unknown[site.id]) or "nothing",
         )
         for site in fleet.sites
     ]

@@ -39,11 +39,8 @@ def create(output: Output, name: str, role: str) -> None:
     with closing(open_app()) as app:
         token, secret = app.store.create_token(name, role)
         document = {**token.model_dump(mode="json"), "token": secret}
-        output.show(
-            Rendered(
-                document, [secret], [secret, f"Token {token.id} for {name} ({role}); keep it, it is not shown again."]
-            )
-        )
+        said = f"Token {token.id} for {name} ({role}): keep it, it is not shown again."
+        output.show(Rendered(document, [secret], [secret, said]))
 
 
 @command.command(name="list")

@@ -1,6 +1,6 @@
 """Jobs as a queue, as a history and one at a time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from csched.domain.plan import Plan, Unplaced
@@ -130,14 +130,14 @@ def reason(record: JobRecord, plan: Plan | None) -> str:
     return "Cancelled before it started" if record.start is None else _how_it_ended(record)
 
 
-def by_code(unplaced: Unplaced) -> Mapping[str, list[str]]:
-    """Reason code -> the sites it keeps the job from, in order of precedence."""
+def not_placed(unplaced: Unplaced) -> str:
+    """Each reason with the sites it keeps the job from, the most telling first."""
     sites: dict[str, list[str]] = {}
     for reason in sorted(unplaced.reasons, key=lambda reason: reason.code.tier):
         named = sites.setdefault(str(reason.code), [])
         if reason.site is not None and reason.site not in named:
             named.append(reason.site)
-    return sites
+    return "; ".join(f"{code} at {listed(named)}" if named else code for code, named in sites.items())
 
 
 def _why_it_waits(record: JobRecord, plan: Plan | None) -> str:
@@ -147,7 +147,7 @@ def _why_it_waits(record: JobRecord, plan: Plan | None) -> str:
         waits = f", {figure(record.placement.wait_h)} h of waiting" if record.placement.wait_h > 0 else ""
         return f"Planned: starts {moment(record.placement.start)} at {record.placement.site}{waits}"
     if unplaced := _unplaced(record, plan):
-        return "; ".join(f"{code} at {listed(sites)}" if sites else code for code, sites in by_code(unplaced).items())
+        return not_placed(unplaced)
     return "New: the next plan looks at it"
 
 

@@ -7,8 +7,14 @@ from csched.report.rendering import Rendered, Table
 from csched.report.words import figure, moment
 
 
-def options(choices: Sequence[SiteOption], home: str, headline: str | None = None) -> Rendered:
-    """One line per site, the chosen one marked, and what the choice saves against the job's home site."""
+def options(
+    choices: Sequence[SiteOption], home: str, headline: str | None = None, *, all_reasons: bool = False
+) -> Rendered:
+    """One line per site, the chosen one marked, and what the choice saves against the job's home site.
+
+    Where a site is refused for several reasons the table has the most telling one and counts the others;
+    `all_reasons` and the document have them all.
+    """
     chosen = next((choice for choice in choices if choice.chosen), None)
     document = {
         "home_site": home,
@@ -18,11 +24,11 @@ def options(choices: Sequence[SiteOption], home: str, headline: str | None = Non
     }
 
     columns = ("", "SITE", "VERDICT", "START", ">WAIT H", ">KGCO2E", ">COST KG", "WHY")
-    table = Table(columns, [_row(choice) for choice in choices], title=headline)
+    table = Table(columns, [_row(choice, all_reasons=all_reasons) for choice in choices], title=headline)
     return Rendered(document, [chosen.site] if chosen else [], [table, saving(choices, home)])
 
 
-def _row(choice: SiteOption) -> tuple[str, ...]:
+def _row(choice: SiteOption, *, all_reasons: bool) -> tuple[str, ...]:
     return (
         "CHOSEN" if choice.chosen else "",
         choice.site,
@@ -31,18 +37,19 @@ def _row(choice: SiteOption) -> tuple[str, ...]:
         figure(choice.wait_h),
         figure(choice.carbon_kg),
         figure(choice.cost_kg),
-        why(choice),
+        why(choice, all_reasons=all_reasons),
     )
 
 
-def why(choice: SiteOption) -> str:
+def why(choice: SiteOption, *, all_reasons: bool) -> str:
     """The reasons with their codes, most telling first; else how the site compares with the chosen one."""
-    told = [
-        f"{reason.code}: {reason.message}" for reason in sorted(choice.reasons, key=lambda reason: reason.code.tier)
-    ]
+    ordered = sorted(choice.reasons, key=lambda reason: reason.code.tier)
+    told = [f"{reason.code}: {reason.message}" for reason in ordered]
+    if len(told) > 1 and not all_reasons:
+        told = [f"{told[0]} (and {len(told) - 1} more)"]
     if choice.note:
         told.append(choice.note)
-    return "; ".join(dict.fromkeys(told))
+    return "; ".join(told)
 
 
 def saved_kg(choices: Sequence[SiteOption], home: str) -> float | None:

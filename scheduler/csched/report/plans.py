@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from csched.domain.plan import Plan
-from csched.report.jobs import by_code
+from csched.report.jobs import not_placed
 from csched.report.rendering import Rendered, Table
-from csched.report.words import figure, listed, moment
+from csched.report.words import figure, moment
 
 PLACEMENT_COLUMNS = ("JOB", "SITE", "PARTITION", "START", "END", ">GPUS", ">WAIT H", ">KWH", ">KGCO2E", ">COST KG")
 
@@ -46,13 +46,6 @@ def _view(decided: Plan) -> Iterator[Table | str]:
             ],
         )
     if decided.unplaced:
-        rows = [
-            (
-                left.job,
-                "; ".join(f"{code} at {listed(sites)}" if sites else code for code, sites in by_code(left).items()),
-            )
-            for left in decided.unplaced
-        ]
-        yield Table(("JOB", "NOT PLACED BECAUSE"), rows)
+        yield Table(("JOB", "NOT PLACED BECAUSE"), [(left.job, not_placed(left)) for left in decided.unplaced])
     yield headline(decided)
     yield from (f"warning: {warning}" for warning in decided.warnings)
