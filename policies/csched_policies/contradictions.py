@@ -12,7 +12,7 @@ from math import prod
 from typing import Any, Final, TypeVar, get_args
 
 from csched.domain.site import Fleet
-from csched.errors import PolicyContradiction
+from csched.errors import InputError
 from csched_policies.clause import Clause
 from csched_policies.facts import Facts, Tenant, label_facts
 from csched_policies.groups import CONDITION_PATH, Member
@@ -45,12 +45,17 @@ class Conflict:
     """Labels of one such kind of job."""
 
     @property
+    def is_contradiction(self) -> bool:
+        """False where one rule alone finds no site in this fleet: the rule is sound, the fleet has no such site."""
+        return self.path is not None or len(self.rules) > 1
+
+    @property
     def message(self) -> str:
         labels = ", ".join(f"{path}: {_plain(value)}" for path, value in self.example.items() if value is not None)
         where = "no site can meet" if self.path else "no site of this fleet meets"
         what = f"rule {self.rules[0]}" if len(self.rules) == 1 else f"rules {' and '.join(self.rules)} together"
         why = f", because of {self.path}" if self.path else ""
-        return f"{where} {what} for {self.combinations} combinations of labels, such as {labels or 'any'}{why}"
+        return f"{where} {what} for {_counted(self.combinations)}, such as {labels or 'any'}{why}"
 
 
 class LabelSpace:
@@ -72,16 +77,21 @@ class LabelSpace:
                 yield {**dict(zip(self._values, values, strict=True)), **tenant}
 
 
+def count_kinds(content: Content) -> int:
+    """How many kinds of jobs the applied rules can tell apart."""
+    return len(LabelSpace(_applied(content)))
+
+
 def find_conflicts(content: Content, fleet: Fleet | None, now: datetime) -> tuple[Conflict, ...]:
     """All conflicts among the rules that are applied, smallest sets of rules first.
 
     Raises:
-        PolicyContradiction: more kinds of jobs than can be tried.
+        InputError: more kinds of jobs than can be tried.
     """
-    applied = Content(tuple(rule for rule in content.rules if rule.applied), content.groups, content.tenants)
+    applied = _applied(content)
     space = LabelSpace(applied)
     if len(space) > MAX_COMBINATIONS:
-        raise PolicyContradiction(
+        raise InputError(
             f"the rules tell {len(space)} kinds of jobs apart, more than the {MAX_COMBINATIONS} that can be tried",
             hint="split the folder, or let fewer rules read names and numbers",
         )
@@ -94,6 +104,10 @@ def find_conflicts(content: Content, fleet: Fleet | None, now: datetime) -> tupl
             found.setdefault(conflict, []).append(labels)
     conflicts = [Conflict(rules, path, len(examples), examples[0]) for (rules, path), examples in found.items()]
     return tuple(sorted(conflicts, key=lambda conflict: (len(conflict.rules), conflict.rules)))
+
+
+def _applied(content: Content) -> Content:
+    return Content(tuple(rule for rule in content.rules if rule.applied), content.groups, content.tenants)
 
 
 class _Imaginable:
@@ -204,6 +218,10 @@ def _home_countries(content: Content) -> list[str | None]:
     clauses = [clause for rule in content.rules for clause in rule.clauses if clause.attribute.is_country]
     named = {code for clause in clauses for code in getattr(clause.operand, "codes", ())}
     return [*sorted(named), None]
+
+
+def _counted(combinations: int) -> str:
+    return "1 combination of labels" if combinations == 1 else f"{combinations} combinations of labels"
 
 
 def _plain(value: object) -> str:
