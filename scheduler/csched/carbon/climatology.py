@@ -37,6 +37,8 @@ def shipped_climatology() -> Mapping[str, Intensities]:
 class Climatology:
     """Serves the shipped means for any time; implements the CarbonSource port."""
 
+    method = Method.CLIMATOLOGY
+
     def zones(self) -> Sequence[str]:
         return sorted(shipped_climatology())
 
@@ -50,5 +52,5 @@ class Climatology:
         first, last = epoch_s(start), epoch_s(end)
         filled = {zone: resolve(zone, (), shipped_climatology()[zone], first, last) for zone in zones}
         return CarbonOutlook(
-            source=NAME, method=Method.CLIMATOLOGY, zones={zone: series for zone, (series, _) in filled.items()}
+            source=NAME, method=self.method, zones={zone: series for zone, (series, _) in filled.items()}
         )

@@ -14,7 +14,7 @@ from csched.carbon.fallback import resolve
 from csched.carbon.stretch import Stretch
 from csched.carbon.zones import require_known
 from csched.clock import epoch_s
-from csched.domain.carbon import CarbonOutlook, Origin
+from csched.domain.carbon import CarbonOutlook, Method, Origin
 from csched.errors import InputError, Where
 
 MAX_FILES = 10_000
@@ -59,6 +59,11 @@ class CsvSource:
         """What reports call the source."""
         return self._path.name or str(self._path)
 
+    @property
+    def method(self) -> Method:
+        """What the intensities count, the same in all files."""
+        return self._rows[0].method
+
     def zones(self) -> Sequence[str]:
         """The zones that the files have, sorted.
 
@@ -81,7 +86,7 @@ class CsvSource:
         }
         return CarbonOutlook(
             source=self.name,
-            method=self._rows[0].method,
+            method=self.method,
             zones={zone: series for zone, (series, _) in filled.items()},
             warnings=tuple(warning for _, warnings in filled.values() for warning in warnings),
         )

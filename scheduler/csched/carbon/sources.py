@@ -1,13 +1,25 @@
 """From what a user writes after `--carbon` to a source."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from csched.carbon.climatology import NAME, Climatology
+from csched.domain.carbon import Method
 from csched.errors import InputError, Where
 from csched.ports import CarbonSource
 
 
-def open_source(spec: str) -> CarbonSource:
+class ListedSource(CarbonSource, Protocol):
+    """A source that can say beforehand what it has."""
+
+    @property
+    def method(self) -> Method: ...
+
+    def zones(self) -> Sequence[str]: ...
+
+
+def open_source(spec: str) -> ListedSource:
     """The word `climatology`, a CSV file (plain or .gz), or a folder of them.
 
     Raises:
