@@ -64,4 +64,4 @@ def test_its_yearly_mean_is_that_of_the_real_series(real_series):
     for zone in zones:
         integrals = [outlook.zone(zone).integral_g_h_per_kwh(start, end) for outlook in (real, mean)]
         # February has one day more or less; else both are sums over the same hours, rounded to 0.01.
-        assert integrals[1] == pytest.approx(integrals[0], rel=1e-3)
+        assert integrals[1] == pytest.approx(integrals[0], rel=1e-4)
