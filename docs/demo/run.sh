@@ -59,7 +59,7 @@ csched serve --port "$port" >serve.log 2>&1 &
 server=$!
 await_server
 
-heading "4. Four jobs are handed in: health data, a long training with a day to spare, an urgent one, and one that no site may run."
+heading "4. Four jobs are handed in: health data, a long training that must end within a day, an urgent one, and one that no site may run."
 for job in oncology training release registry; do
     show csched submit "jobs/$job.sh"
 done
@@ -67,7 +67,7 @@ for job in 1 3; do
     show timeout 90 csched wait "$job"
 done
 
-heading "5. The two short jobs have run. The training waits for cleaner hours; the last one waits because no site may run it."
+heading "5. The two short jobs have run. The training waits for its planned start; the last one waits because no site may run it."
 show csched queue
 show csched history
 
