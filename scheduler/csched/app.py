@@ -205,13 +205,20 @@ class App:
 
     def bill(self) -> int:
         """Enter every job that has ended and ran into the ledger; how many there were."""
-        from csched.accounting.ledger import entry, zones_of
+        from csched.accounting.ledger import entry, needs
         from csched.store.mapping import to_run
 
         ended = [to_run(record) for record in self.store.unbilled()]
+        failed: list[str] = []
         for run in ended:
-            outlook = self.carbon.outlook(zones_of(run, self.fleet), self.clock.now(), run.submit, run.end)
-            self.store.add(entry(run, self.fleet, self.hardware, outlook))
+            try:
+                need = needs(run, self.fleet)
+                outlook = self.carbon.outlook(need.zones, self.clock.now(), need.start, need.end)
+                self.store.add(entry(run, self.fleet, self.hardware, outlook))
+            except InputError as error:  # the fleet or the carbon files have changed; the other jobs are billed
+                failed.append(f"job {run.job.job}: {error}")
+        if failed:
+            raise InputError(f"{len(failed)} jobs could not be billed; {failed[0]}")
         return len(ended)
 
 

@@ -5,8 +5,10 @@ A failing beat is logged and shown (`Repository.health`) and tried again; it nev
 
 import contextlib
 import fcntl
+import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -78,7 +80,8 @@ class Daemon:
         self._log.info("stopped")
 
     def run(self) -> None:
-        """Work until SIGTERM or SIGINT; for the main thread."""
+        """Work until SIGTERM or SIGINT, and log to stderr; for the main thread."""
+        log_to_stderr()
         told = threading.Event()
 
         def tell(_number: int, _frame: FrameType | None) -> None:
@@ -99,7 +102,9 @@ class Daemon:
                 self._under_way.discard(name)
 
         seconds = every.total_seconds()
-        self._scheduler.add_job(marked, "interval", id=name, seconds=seconds, next_run_time=datetime.now(UTC))
+        self._scheduler.add_job(
+            marked, "interval", id=name, name=name, seconds=seconds, next_run_time=datetime.now(UTC)
+        )
 
     def _plan(self) -> None:
         self._replan.clear()
@@ -168,6 +173,20 @@ class _HealthBook:
     def _stale(self, now: datetime) -> bool:
         """A poll takes place every second; writing that down ten times as rarely is enough."""
         return self._written.poll_at is None or now - self._written.poll_at >= _POLL_NOTED_EVERY
+
+
+def log_to_stderr() -> None:
+    """One line an event: JSON for a collector, colours for a person at a terminal."""
+    person = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer() if person else structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # what it would say, the events have told us
 
 
 def _only_one(home: Path) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from csched.accounting.costs import carbon_kg, egress_kg, it_kw, kwh
 from csched.domain.carbon import CarbonOutlook
@@ -12,6 +12,7 @@ from csched.domain.ledger import EnergyMethod, LedgerEntry
 from csched.domain.plan import Placement
 from csched.domain.run import JobState
 from csched.domain.site import Fleet, Site
+from csched.errors import InputError
 from csched.units import SECONDS_PER_HOUR
 
 
@@ -28,10 +29,24 @@ class Run:
     end: datetime
 
 
-def zones_of(run: Run, fleet: Fleet) -> tuple[str, ...]:
-    """The grid zones that the bill of this run needs, over [submit, end)."""
+@dataclass(frozen=True)
+class Need:
+    """What the bill of a run must know of the grid: these zones, over all of [start, end) in whole seconds."""
+
+    zones: tuple[str, ...]
+    start: datetime
+    end: datetime
+
+
+def needs(run: Run, fleet: Fleet) -> Need:
+    """Raises InputError where the run's site has left the fleet."""
     sites = {run.placement.site, home_site(run.job, fleet)}
-    return tuple(sorted({fleet.site(site).grid_zone for site in sites}))
+    first, last = min(run.submit, run.start), max(run.end, run.submit + (run.end - run.start))
+    return Need(
+        zones=tuple(sorted({_site(fleet, site).grid_zone for site in sites})),
+        start=first.replace(microsecond=0),
+        end=last.replace(microsecond=0) + timedelta(seconds=1),
+    )
 
 
 def home_site(job: Job, fleet: Fleet) -> str:
@@ -45,10 +60,10 @@ def entry(run: Run, fleet: Fleet, hardware: Mapping[str, Hardware], carbon: Carb
     home site's first partition of the same hardware where there is one, else on its first partition.
 
     Raises:
-        KeyError: the site has left the fleet, or the outlook lacks a zone.
-        ValueError: the outlook does not reach from submission to the end of the run.
+        InputError: the site or the partition has left the fleet.
+        ValueError: the outlook does not reach as far as `needs` says.
     """
-    site, home = fleet.site(run.placement.site), fleet.site(home_site(run.job, fleet))
+    site, home = _site(fleet, run.placement.site), _site(fleet, home_site(run.job, fleet))
     kind = _hardware_of(site, run.placement.partition)
     power_kw = it_kw(run.job.gpus, hardware[kind].kw_per_gpu, run.job.load)
     home_kw = it_kw(run.job.gpus, hardware[_like(home, kind)].kw_per_gpu, run.job.load)
@@ -81,8 +96,20 @@ def entry(run: Run, fleet: Fleet, hardware: Mapping[str, Hardware], carbon: Carb
     )
 
 
+def _site(fleet: Fleet, site: str) -> Site:
+    try:
+        return fleet.site(site)
+    except KeyError as error:
+        raise InputError(f"site `{site}` has left the fleet", hint="keep it there until its jobs are billed") from error
+
+
 def _hardware_of(site: Site, partition: str) -> str:
-    return next(known.hardware for known in site.partitions if known.name == partition)
+    for known in site.partitions:
+        if known.name == partition:
+            return known.hardware
+    raise InputError(
+        f"partition `{site.id}/{partition}` has left the fleet", hint="keep it there until its jobs are billed"
+    )
 
 
 def _like(site: Site, hardware: str) -> str:

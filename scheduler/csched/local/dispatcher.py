@@ -51,9 +51,9 @@ class LocalDispatcher:
             if not folder.is_dir():
                 self._lay_down(order, folder)
             self._start(folder)
-        except OSError as error:
+        except (OSError, subprocess.SubprocessError) as error:
             raise Unavailable(
-                f"job {order.job} could not be started here: {error.strerror or error}",
+                f"job {order.job} could not be started here: {error}",
                 hint="csched tries again at the next poll",
             ) from error
 
