@@ -131,14 +131,11 @@ def read_rule(document: Document, groups: Groups) -> Rule:
         raise InputError(_PREFER, hint="leave `prefer` out", where=document.where(("prefer",)))
     for path in text.when:
         _refuse_site_fact(path, document.where(("when", path)))
+    when = _clauses(text.when, "when", document, groups)
+    require = _clauses(text.require, "require", document, groups)
     for index, case in enumerate(text.tests):
         _check_case(case, ("tests", index), document, text)
-    return Rule(
-        text=text,
-        when=_clauses(text.when, "when", document, groups),
-        require=_clauses(text.require, "require", document, groups),
-        document=document,
-    )
+    return Rule(text, when, require, document)
 
 
 def _clauses(entries: Mapping[str, Any], key: str, document: Document, groups: Groups) -> tuple[Clause, ...]:
