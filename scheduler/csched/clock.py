@@ -35,7 +35,10 @@ def parse_instant(text: str) -> datetime:
         raise ValueError(f"`{text}` is not an ISO 8601 time such as 2026-11-22T12:00:00Z") from error
     if instant.tzinfo is None:
         raise ValueError(f"`{text}` has no zone; write {text.strip()}Z for UTC")
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"`{text}` lies outside the years 1 to 9999 in UTC") from error
 
 
 def format_instant(instant: datetime) -> str:
