@@ -58,7 +58,7 @@ def test_it_is_what_the_script_makes_of_the_real_series(real_series):
 def test_its_yearly_mean_is_that_of_the_real_series(real_series):
     source = open_source(str(real_series / "em_lca_2021-2023"))
     start, end = datetime(2021, 1, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC)
-    zones = sorted(shipped_climatology())
+    zones = ["DE", "FI", "FR", "IT-NO", "PL", "SE-SE2"]
     real = source.outlook(zones, start, start, end)
     mean = open_source("climatology").outlook(zones, start, start, end)
     for zone in zones:

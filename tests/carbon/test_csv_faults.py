@@ -4,9 +4,12 @@ import gzip
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from csched.carbon.csv_rows import _layout, _read_carefully, _read_quickly
+from csched.carbon.csv_rows import _DoubtError, _layout, _read_carefully, _read_quickly
 from csched.carbon.sources import open_source
 from csched.errors import InputError
 
@@ -44,6 +47,15 @@ FAULTS = {
     "no time": (f"{HEADER}\n{GOOD}\n01/02/2022,FR,50\n", 5, "timestamp", "`01/02/2022` is not an ISO 8601 time"),
     "half a second": (
         f"{HEADER}\n{GOOD}\n2022-01-01T03:00:00.5Z,FR,50\n", 5, "timestamp", "is not a whole second",
+    ),
+    "another millennium": (
+        f"{HEADER}\n{GOOD}\n54000-01-01T03:00Z,FR,50\n", 5, "timestamp", "is not an ISO 8601 time",
+    ),
+    "another century": (
+        f"{HEADER}\n{GOOD}\n2300-01-01T03:00Z,FR,50\n", 5, "timestamp", "is not between 1970 and 2200",
+    ),
+    "past the last year": (
+        f"{HEADER}\n{GOOD}\n9999-12-31T23:00-05:00,FR,50\n", 5, "timestamp", "lies outside the years 1 to 9999",
     ),
     "no zone key": (f"{HEADER}\n{GOOD}\n2022-01-01T03:00Z,France,50\n", 5, "zone", "`France` is not a grid zone"),
     "an instant twice": (
@@ -138,3 +150,31 @@ def test_both_ways_of_reading_agree(text):
         assert getattr(quick, name).tolist() == getattr(careful, name).tolist()
     assert (quick.zone_names, quick.column, quick.method) == (careful.zone_names, careful.column, careful.method)
     assert (quick.issued_s is None) == (careful.issued_s is None)
+
+
+ODD_TIMES = """2022-01-01T00:00Z|2022-01-01T00:00|2022-01-01T24:00Z|2022-01-01|2022-01-01Z|20220101T0000Z||NaT|null|\
+2022-01-01T00:00:60Z|2022-01-01T00:00:00.000Z|2022-01-01 00:00:00+0100|2022-01-01T00Z| 2022-01-01T00:00Z|1640995200|\
+2022-02-30T00:00Z|0000-01-01T00:00Z|9999-12-31T23:00-05:00|1969-12-31T23:00Z|2200-01-01T00:00Z""".split("|")
+ODD_ZONES = "FR|IT-NO|fr|| FR|null|FRANCE|F R".split("|")
+ODD_NUMBERS = "50|5e1| 50|50 |+50|-0|-1|1_000|0x10|inf|1e400|nan|NA||3000.0001|\u0665|.5|5.".split("|")
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(ODD_TIMES), st.sampled_from(ODD_ZONES), st.sampled_from(ODD_NUMBERS)),
+        min_size=1,
+        max_size=2,
+    )
+)
+@settings(deadline=None, max_examples=400)
+def test_what_the_quick_reading_takes_the_careful_one_takes_too(rows):
+    text = "\n".join([HEADER, *(",".join(row) for row in rows)])
+    layout = _layout(text, "carbon.csv")
+    try:
+        quick = _read_quickly(text, layout, "carbon.csv")
+    except (_DoubtError, pa.ArrowException):
+        return
+    careful = _read_carefully(text, layout, "carbon.csv")
+    assert quick.starts_s.tolist() == careful.starts_s.tolist()
+    assert quick.g_per_kwh.tolist() == careful.g_per_kwh.tolist()
+    assert [quick.zone_names[zone] for zone in quick.zones] == [careful.zone_names[zone] for zone in careful.zones]

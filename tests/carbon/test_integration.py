@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csched.carbon.fallback import resolve
@@ -34,6 +34,7 @@ def series_and_instants(draw: st.DrawFn, count: int) -> tuple[CarbonSeries, list
     return sky, [START + timedelta(seconds=second) for second in seconds]
 
 
+@settings(deadline=None)
 @given(series_and_instants(3))
 def test_an_integral_is_the_sum_of_its_parts(drawn):
     sky, (a, b, c) = drawn
@@ -41,6 +42,7 @@ def test_an_integral_is_the_sum_of_its_parts(drawn):
     assert whole == pytest.approx(sky.integral_g_h_per_kwh(a, b) + sky.integral_g_h_per_kwh(b, c), rel=1e-9, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(series_and_instants(2))
 def test_an_integral_lies_between_the_lowest_and_the_highest_hour(drawn):
     sky, (a, b) = drawn
@@ -49,6 +51,7 @@ def test_an_integral_lies_between_the_lowest_and_the_highest_hour(drawn):
     assert min(sky.g_per_kwh) * hours - 1e-6 <= integral <= max(sky.g_per_kwh) * hours + 1e-6
 
 
+@settings(deadline=None)
 @given(series())
 def test_an_integral_is_the_sum_minute_by_minute(sky):
     minutes = (sky.end_s - sky.start_s) // 60
@@ -57,6 +60,7 @@ def test_an_integral_is_the_sum_minute_by_minute(sky):
     assert sky.integral_g_h_per_kwh(START, end) == pytest.approx(summed, rel=1e-9, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(INTENSITY, st.integers(1, 200), st.integers(0, 3600), st.integers(1, 3600))
 def test_a_constant_sky_gives_hours_times_intensity(intensity, hours, after_s, short_s):
     starts = tuple(epoch_s(START) + 3600 * hour for hour in range(hours + 2))
@@ -78,6 +82,7 @@ def known_stretches(draw: st.DrawFn) -> list[Stretch]:
     return stretches
 
 
+@settings(deadline=None)
 @given(known_stretches(), st.integers(-40 * 3600, 1500 * 3600), st.integers(1, 600 * 3600))
 def test_an_outlook_covers_what_was_asked_for_and_each_value_is_the_one_its_origin_says(known, offset_s, length_s):
     means = np.arange(288.0).reshape(12, 24)

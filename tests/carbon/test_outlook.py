@@ -149,6 +149,13 @@ def test_no_measured_value_after_now_is_used_beside_forecasts(carbon_csv):
     assert 2999.0 not in series.g_per_kwh
 
 
+def test_a_zone_that_is_foreseen_without_error_beside_real_forecasts_is_flagged(carbon_csv):
+    folder = carbon_csv({"DE": [300.0] * 48}).parent
+    (folder / "forecasts.csv").write_text(FORECASTS)
+    outlook, _ = outlook_of(folder, "DE", START, START + HOUR)
+    assert outlook.warnings == ("DE: values measured after now count as known, where other zones have forecasts",)
+
+
 def test_before_the_first_issue_the_forecast_is_not_known(tmp_path):
     path = tmp_path / "forecasts.csv"
     path.write_text(FORECASTS)

@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from csched.formats.files import read_text
 MAX_MIB = 256
 MAX_G_PER_KWH = 3000
 """Twice the intensity of the dirtiest lignite plants: more is another unit or a slip."""
+
+FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""Instants outside are slips, such as milliseconds read as seconds."""
 
 MEASURED = {
     "carbon_intensity_lca": Method.LIFECYCLE,
@@ -141,6 +145,8 @@ def _read_quickly(text: str, layout: _Layout, file: str) -> Rows:
     if not all(map(ZONE_KEY.fullmatch, zone_names)) or not ((g_per_kwh >= 0) & (g_per_kwh <= MAX_G_PER_KWH)).all():
         raise _DoubtError
     instants = [_values(table[name].chunk(0), np.dtype(np.int64)) for name in layout.instants]
+    if not all(((epoch_s(FIRST) <= seconds) & (seconds < epoch_s(LAST))).all() for seconds in instants):
+        raise _DoubtError
     return Rows(
         file=file,
         column=layout.value,
@@ -215,6 +221,8 @@ def _second(cell: str) -> int:
     instant = parse_instant(cell)
     if instant.microsecond:
         raise ValueError(f"`{cell}` is not a whole second")
+    if not FIRST <= instant < LAST:
+        raise ValueError(f"`{cell}` is not between {FIRST.year} and {LAST.year}")
     return epoch_s(instant)
 
 

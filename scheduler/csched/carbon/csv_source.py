@@ -1,7 +1,7 @@
 """Carbon intensity from the user's own CSV, or a folder of them: measured values, forecasts, or both."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -88,8 +88,18 @@ class CsvSource:
             source=self.name,
             method=self.method,
             zones={zone: series for zone, (series, _) in filled.items()},
-            warnings=tuple(warning for _, warnings in filled.values() for warning in warnings),
+            warnings=(
+                *self._foresight(filled),
+                *(warning for _, warnings in filled.values() for warning in warnings),
+            ),
         )
+
+    def _foresight(self, zones: Iterable[str]) -> Iterator[str]:
+        """A warning for each zone that seems foreseen without error where other zones have real forecasts."""
+        if any(zone.forecasts for zone in self._zones.values()):
+            for zone in zones:
+                if not self._zones[zone].forecasts:
+                    yield f"{zone}: values measured after now count as known, where other zones have forecasts"
 
     @cached_property
     def _rows(self) -> Sequence[Rows]:
