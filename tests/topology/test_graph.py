@@ -5,7 +5,7 @@ from itertools import combinations, permutations
 
 import networkx as nx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csched.domain.site import Fleet, Partition, Site
@@ -25,6 +25,8 @@ from csched.topology.graph import (
     seconds_per_gb,
 )
 from csched.topology.site_graph import domain_graph, fleet_graph, open_domain, site_graph
+
+QUICK = settings(max_examples=40, deadline=None)
 
 # GB/s in one direction for each GPU, and NVIDIA's headline that counts both.
 HEADLINES = {"dgx-a100": 600, "dgx-h100": 900, "dgx-h200": 900, "dgx-b200": 1800, "gb300-nvl72": 1800}
@@ -210,6 +212,7 @@ def graphs(draw):
     return graph
 
 
+@QUICK
 @given(graphs())
 def test_transfer_time_is_a_metric(graph):
     for one, other, third in permutations(list(graph)[:5], 3):
@@ -220,6 +223,7 @@ def test_transfer_time_is_a_metric(graph):
         assert seconds_per_gb(graph, one, other) <= through * (1 + 1e-12)
 
 
+@QUICK
 @given(graphs())
 def test_the_widest_path_is_never_narrower_than_a_detour(graph):
     for one, other, third in permutations(list(graph)[:5], 3):
@@ -228,6 +232,7 @@ def test_the_widest_path_is_never_narrower_than_a_detour(graph):
         assert bottleneck(graph, one, other) == bottleneck(graph, other, one)
 
 
+@QUICK
 @given(graphs(), st.data())
 def test_a_groups_bottleneck_does_not_depend_on_the_order(graph, data):
     members = data.draw(st.lists(st.sampled_from(list(graph)), min_size=2, unique=True))
@@ -237,6 +242,7 @@ def test_a_groups_bottleneck_does_not_depend_on_the_order(graph, data):
     assert group_bottleneck(graph, members).gb_per_s == worst
 
 
+@QUICK
 @given(graphs(), st.data())
 def test_more_bandwidth_never_narrows_a_path_or_slows_a_transfer(graph, data):
     one, other = data.draw(st.sampled_from(list(graph.edges)))
