@@ -120,10 +120,26 @@ def test_a_zone_that_the_files_do_not_have_names_the_nearest(carbon_csv):
     assert error.value.hint == "did you mean `SE-SE3`?"
 
 
-def test_nothing_there_is_told():
-    with pytest.raises(InputError, match="`no-such-thing` is neither a file nor a folder") as error:
-        open_source("no-such-thing")
+@pytest.mark.parametrize("spec", ["no-such-thing", "", " "])
+def test_nothing_there_is_told(spec):
+    with pytest.raises(InputError, match=f"`{spec}` is neither a file nor a folder") as error:
+        open_source(spec)
     assert "climatology" in (error.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "message"),
+    [
+        ("carbon.csv.gz", HEADER.encode(), "not a whole gzip file"),
+        ("carbon.csv.gz", gzip.compress(f"{HEADER}\n{GOOD}\n".encode())[:-12], "not a whole gzip file"),
+        ("carbon.csv", f"{HEADER}\n{GOOD}\n".encode("utf-16"), "not UTF-8 text"),
+    ],
+)
+def test_a_file_that_cannot_be_unpacked_or_decoded_is_told(tmp_path, name, raw, message):
+    (tmp_path / name).write_bytes(raw)
+    with pytest.raises(InputError, match=message) as error:
+        open_source(str(tmp_path)).zones()
+    assert error.value.where.file == str(tmp_path / name)
 
 
 def test_an_empty_folder_is_told(tmp_path: Path):

@@ -86,7 +86,7 @@ def test_a_series_shorter_than_a_week_is_followed_by_climatology_and_then_by_its
     ]  # fmt: skip
     assert [warning.split(" (")[0] for warning in outlook.warnings] == [
         "FR: 48 h from the same hour of an earlier week",
-        "FR: 121 h from climatology",
+        "FR: 121 h from climatology, life-cycle means of 2021-2023",
     ]
 
 
@@ -112,6 +112,14 @@ def test_quarter_hours_stay_quarter_hours(tmp_path):
     _, series = outlook_of(path, "DE", end - HOUR, end + HOUR)
     assert len(series.g_per_kwh) == 8
     assert series.at(end + timedelta(minutes=50)) == (700 + 3 - 672) % 7
+
+
+def test_a_row_between_the_steps_ends_the_one_before_it(tmp_path):
+    path = tmp_path / "carbon.csv"
+    rows = ["00:00Z,FR,10", "01:00Z,FR,20", "01:30Z,FR,40", "02:00Z,FR,50", "03:00Z,FR,60", "04:00Z,FR,70"]
+    path.write_text("\n".join(["timestamp,zone,carbon_intensity", *(f"2022-01-03T{row}" for row in rows)]))
+    _, series = outlook_of(path, "FR", START, START + 4 * HOUR)
+    assert series.integral_g_h_per_kwh(START, START + 4 * HOUR) == 10 + 10 + 20 + 50 + 60
 
 
 FORECASTS = """\
@@ -161,7 +169,9 @@ def test_before_the_first_issue_the_forecast_is_not_known(tmp_path):
     path.write_text(FORECASTS)
     outlook, series = outlook_of(path, "FR", START - HOUR, START + HOUR, START - HOUR)
     assert series.g_per_kwh == (shipped_climatology()["FR"][0, 23], shipped_climatology()["FR"][0, 0])
-    assert outlook.warnings == ("FR: 2 h from climatology (nothing else is known by then)",)
+    assert outlook.warnings == (
+        "FR: 2 h from climatology, life-cycle means of 2021-2023 (nothing else is known by then)",
+    )
 
 
 def test_a_zone_of_which_nothing_is_known_by_then_is_refused(tmp_path):

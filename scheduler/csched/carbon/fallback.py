@@ -114,7 +114,9 @@ def _own_means(known: Sequence[Stretch]) -> Intensities:
 def _warnings(zone: str, known: Sequence[Stretch], pieces: Sequence[Stretch], *, shipped: bool) -> Iterator[str]:
     told = {
         Origin.WEEK_EARLIER: "the same hour of an earlier week",
-        Origin.CLIMATOLOGY: "climatology" if shipped else "the series' own mean by hour of day",
+        Origin.CLIMATOLOGY: "climatology, life-cycle means of 2021-2023"
+        if shipped
+        else "the series' own mean by hour of day",
     }
     reach = (
         f"known from {_told_instant(known[0].start_s)} to {_told_instant(known[-1].end_s)}"

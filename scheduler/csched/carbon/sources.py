@@ -28,7 +28,7 @@ def open_source(spec: str) -> ListedSource:
     if spec == NAME:
         return Climatology()
     path = Path(spec)
-    if not path.exists():
+    if not spec.strip() or not path.exists():  # nothing at all would be the folder one stands in
         raise InputError(
             f"`{spec}` is neither a file nor a folder",
             hint="give a CSV file, a folder of them or the word `climatology`",
