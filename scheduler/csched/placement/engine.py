@@ -26,8 +26,10 @@ MOST_PROVEN_JOBS = 300
 """A bound without a certificate is allowed up to here."""
 MOST_PROVEN_COLUMNS = 200_000
 PRICE_ROUNDS = 120
-PROOF_WORK = 20.0
-"""CP-SAT's deterministic seconds when no `work` is given."""
+PROOF_S_PER_WORK = 0.01
+"""CP-SAT's deterministic seconds for one unit of `work`, which is one round of the searches: some 10 ms."""
+MOST_PROOF_S = 20.0
+"""CP-SAT's deterministic seconds when no `work` is given, and at most."""
 SAME = 1e-9
 """Costs that differ by less than this share are equal: sums of floats in another order differ as much."""
 
@@ -61,12 +63,12 @@ def _search(oracle: Oracle, budget: SolveBudget, built: float) -> Solution:
     schedule = _list_schedule(oracle, prices)
     cost = cost_kg(oracle, schedule)
     by_prices = Solution(schedule, bound, certificate(problem, prices), "prices + list schedule")
-    if len(problem.jobs) > MOST_PROVEN_JOBS or cost - bound <= SAME * abs(cost):
+    if budget.work == 0 or len(problem.jobs) > MOST_PROVEN_JOBS or cost - bound <= SAME * abs(cost):
         return by_prices
     candidates = columns(oracle, prices, bound, cost)
     if len(candidates.job) > MOST_PROVEN_COLUMNS:
         return by_prices
-    work = PROOF_WORK if budget.work is None else float(budget.work)
+    work = MOST_PROOF_S if budget.work is None else min(budget.work * PROOF_S_PER_WORK, MOST_PROOF_S)
     left_s = None if budget.seconds is None else budget.seconds - (time.perf_counter() - built)
     from csched.placement.exact import prove  # loads the solver, which most commands and big instances never need
 
