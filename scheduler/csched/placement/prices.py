@@ -27,6 +27,10 @@ class Prices:
         return Prices(np.zeros(problem.gpus_left.shape), np.zeros(problem.power_left.shape))
 
     @property
+    def nil(self) -> bool:
+        return not (self.gpu.any() or self.power.any())
+
+    @property
     def sane(self) -> bool:
         return bool(np.isfinite(self.gpu).all() and np.isfinite(self.power).all()) and (
             self.gpu.min(initial=0) >= 0 and self.power.min(initial=0) >= 0
@@ -167,6 +171,8 @@ def improve(oracle: Oracle, prices: Prices, rounds: int) -> tuple[Prices, float]
         if answer.bound_kg > best_bound:
             best, best_bound = now, answer.bound_kg
         held, drawn = usage(problem, answer.room, answer.slot)
+        if now.nil and np.all(held <= problem.gpus_left) and np.all(drawn <= problem.power_left):
+            return now, answer.bound_kg  # nobody competes: everyone gets the best start, and no price proves more
         rate = 1.0 / np.sqrt(1 + turn / 20)
         gpu = _adam(gpu, (held - problem.gpus_left) / room_scale, mean_gpu, square_gpu, turn=turn, step=rate * step)
         power = _adam(
