@@ -1,0 +1,66 @@
+"""`csched plan` and `csched verify`, from files to exit code."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from csched.cli import main
+
+REPOSITORY = Path(__file__).parents[2]
+JOBS = """job,submit,gpus,time_limit_s,data_class
+small,2026-11-23T05:00:00Z,8,3600,public
+wide,2026-11-23T05:00:00Z,16,7200,public
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    jobs = tmp_path / "jobs.csv"
+    jobs.write_text(JOBS)
+    fleet = REPOSITORY / "traces" / "fleets" / "demo.yaml"
+    return ["--fleet", str(fleet), "--jobs", str(jobs), "--carbon", "climatology"]
+
+
+def plan(files: list[str], *options: str) -> int:
+    return main(["plan", *files, "--now", "2026-11-23T06:00:00Z", "--horizon", "12h", "--work", "2", *options])
+
+
+def test_a_plan_goes_to_the_terminal_and_to_a_file(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert plan(files, "--json", str(tmp_path / "plan.json")) == 0
+    told = capsys.readouterr().out
+    assert "2 of 2 jobs placed" in told
+    assert "no policies" in told
+    written = json.loads((tmp_path / "plan.json").read_text())
+    assert written["schema"] == "csched/plan/1"
+    assert {placed["job"] for placed in written["placements"]} == {"small", "wide"}
+
+
+def test_a_plan_verifies_and_a_changed_one_does_not(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "plan.json"
+    plan(files, "--json", str(file))
+    assert main(["verify", str(file), *files]) == 0
+    changed = json.loads(file.read_text())
+    changed["placements"][0]["carbon_kg"] *= 0.9
+    file.write_text(json.dumps(changed))
+    assert main(["verify", str(file), *files, "--json"]) == 3
+    assert "carbon_kg" in capsys.readouterr().out
+
+
+def test_nothing_placed_is_exit_code_4_with_the_reasons(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "jobs.csv").write_text("job,gpus,time_limit_s\nhuge,900000,3600\n")
+    assert plan(files, "--json", "-") == 4
+    left = json.loads(capsys.readouterr().out)["unplaced"][0]
+    assert left["reasons"][0]["code"] == "TooLarge"
+    assert {reason["site"] for reason in left["reasons"]} == {"essonne", "munich", "kajaani", "bologna"}
+
+
+def test_a_plan_of_another_kind_is_refused_with_its_place(files: list[str], tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text('{"schema": "csched/plan/1"}')
+    assert main(["verify", str(tmp_path / "plan.json"), *files]) == 3
