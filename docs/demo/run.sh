@@ -63,9 +63,7 @@ heading "4. Four jobs are handed in: health data, a long training that must end 
 for job in oncology training release registry; do
     show csched submit "jobs/$job.sh"
 done
-for job in 1 3; do
-    show timeout 90 csched wait "$job"
-done
+show csched wait --timeout 90s 1 3
 
 heading "5. The two short jobs have run. The training waits for its planned start; the last one waits because no site may run it."
 show csched queue
