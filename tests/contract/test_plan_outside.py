@@ -293,7 +293,7 @@ def bound_from(
 
 
 def plan(*arguments: object) -> dict[str, Any]:
-    command = [sys.executable, "-m", "csched.cli", "plan", *map(str, arguments), "--now", NOW.isoformat()]
+    command = [str(Path(sys.executable).with_name("csched")), "plan", *map(str, arguments), "--now", NOW.isoformat()]
     done = subprocess.run([*command, "--json", "-"], capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode in {0, 4}, done.stderr or done.stdout
     answer: dict[str, Any] = json.loads(done.stdout)
