@@ -26,11 +26,12 @@ def test_it_gives_the_mean_of_month_and_hour_for_any_year():
     assert (outlook.method, outlook.source, outlook.warnings) == (Method.CLIMATOLOGY, "climatology", ())
 
 
-def test_an_unknown_zone_names_the_nearest():
+@pytest.mark.parametrize(("zone", "nearest"), [("IT-NOR", "IT-NO"), ("fr", "FR")])
+def test_an_unknown_zone_names_the_nearest(zone, nearest):
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    with pytest.raises(InputError, match="there is no carbon intensity for zone `IT-NOR` in climatology") as error:
-        open_source("climatology").outlook(["IT-NOR"], now, now, now + HOUR)
-    assert error.value.hint == "did you mean `IT-NO`?"
+    with pytest.raises(InputError, match=f"there is no carbon intensity for zone `{zone}` in climatology") as error:
+        open_source("climatology").outlook([zone], now, now, now + HOUR)
+    assert error.value.hint == f"did you mean `{nearest}`?"
 
 
 def test_every_zone_has_every_month_and_hour():

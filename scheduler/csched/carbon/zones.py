@@ -19,6 +19,6 @@ def require_known(asked: Iterable[str], known: Sequence[str], source: str) -> No
         if zone not in known:
             raise InputError(
                 f"there is no carbon intensity for zone `{zone}` in {source}",
-                hint=did_you_mean(zone, known) or "add its series, or use `--carbon climatology`",
+                hint=did_you_mean(zone.upper(), known) or "add its series, or use `--carbon climatology`",
                 where=Where(source, field="zone"),
             )
