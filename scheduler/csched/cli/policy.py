@@ -13,7 +13,7 @@ from csched.clock import SystemClock
 from csched.domain.verdict import SiteVerdict
 from csched.errors import InputError, PolicyContradiction
 from csched.report.rendering import Rendered, Table
-from csched.report.words import iso, moment
+from csched.report.words import iso
 
 if TYPE_CHECKING:
     from csched.domain.site import Fleet
@@ -137,7 +137,7 @@ def explain(output: Output, *, jobs_file: Path, fleet_file: Path, folder: Path |
         "jobs": [{"job": job.job, "sites": [_verdict(verdict) for verdict in verdicts[job.job]]} for job in jobs],
     }
     rows = [row for job in jobs for verdict in verdicts[job.job] for row in _rows(job.job, verdict)]
-    table = Table(("JOB", "SITE", "VERDICT", "RULE", "CLAUSE", "WHY"), rows)
+    table = Table(("JOB", "SITE", "VERDICT", "WHY"), rows)
     lines = (f"{job.job} {verdict.site}" for job in jobs for verdict in verdicts[job.job] if verdict.allowed)
     output.show(Rendered(document, lines, (table,)))
 
@@ -183,13 +183,10 @@ def _verdict(verdict: SiteVerdict) -> dict[str, object]:
     }
 
 
-def _rows(job: str, verdict: SiteVerdict) -> Iterator[tuple[str, ...]]:
-    if verdict.latest_end_reason is not None and verdict.allowed:
+def _rows(job: str, verdict: SiteVerdict) -> Iterator[tuple[str, str, str, str]]:
+    if verdict.allowed:
         bound = verdict.latest_end_reason
-        allowed = f"until {moment(verdict.latest_end)}"
-        yield (job, verdict.site, allowed, bound.rule or "", bound.clause or "", bound.message)
-    elif verdict.allowed:
-        yield (job, verdict.site, "allowed", "", "", "")
+        yield job, verdict.site, "allowed", bound.message if bound else ""
     for word, reasons in (("refused", verdict.denials), ("advised", verdict.advice)):
         for reason in reasons:
-            yield (job, verdict.site, word, reason.rule or "", reason.clause or "", reason.message)
+            yield job, verdict.site, word, reason.message

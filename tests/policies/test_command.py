@@ -1,0 +1,97 @@
+"""`csched policy` as a person or a program meets it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from csched import shipped
+from csched.cli import main
+
+FLEET = str(shipped.demo_fleet())
+LIBRARY = str(shipped.policy_library())
+HEAD = "version: 1\nbecause: x\nowner: dpo@example.eu\nreview_by: 2027-05-01\nenforce: hard\nmode: enforce\n"
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(["policy", *arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_check_accepts_the_library(capsys) -> None:
+    code, out, err = run(capsys, "check", LIBRARY, "--fleet", FLEET, "--now", "2026-11-22T00:00:00Z", "--json")
+    document = json.loads(out)
+    assert (code, err) == (0, "")
+    assert [rule["id"] for rule in document["rules"]] == sorted(rule["id"] for rule in document["rules"])
+    assert document["warnings"] == []
+    assert len(document["digest"]) == 64
+    assert document["kinds_of_jobs"] > 0
+
+
+def test_check_warns_of_reviews_that_are_overdue(capsys) -> None:
+    code, _, err = run(capsys, "check", LIBRARY, "--now", "2028-01-01T00:00:00Z")
+    assert code == 0
+    assert err.count("its review was due") == 4
+
+
+def test_check_refuses_a_typo_with_its_place(capsys, tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("id: r\n" + HEAD + "require: {site.county: {in: [FR]}}\n")
+    code, out, _ = run(capsys, "check", str(tmp_path), "--json")
+    error = json.loads(out)["error"]
+    assert code == 3
+    assert error["code"] == "BadInput"
+    assert error["hint"] == "did you mean `site.country`?"
+    assert error["where"] == {"file": str(tmp_path / "r.yaml"), "line": 8, "field": "require.site.county"}
+
+
+def test_check_refuses_rules_that_contradict_each_other(capsys, tmp_path: Path) -> None:
+    for country in ("FR", "DE"):
+        text = f"id: only-{country}\n{HEAD}require: {{site.country: {{in: [{country}]}}}}\n"
+        (tmp_path / f"{country}.yaml").write_text(text)
+    code, out, _ = run(capsys, "check", str(tmp_path), "--json")
+    error = json.loads(out)["error"]
+    assert code == 3
+    assert error["code"] == "PolicyContradiction"
+    assert "only-DE and only-FR" in error["message"]
+    assert error["where"]["line"] == 8
+
+
+def test_check_without_a_folder_is_exit_code_3(capsys, tmp_path: Path) -> None:
+    assert run(capsys, "check", str(tmp_path / "absent"))[0] == 3
+
+
+def test_test_runs_the_cases(capsys) -> None:
+    code, out, _ = run(capsys, "test", LIBRARY, "--json")
+    document = json.loads(out)
+    assert (code, document["failed"], document["rules_without_cases"]) == (0, 0, [])
+    assert document["passed"] == len(document["cases"]) > 30
+
+
+def test_test_names_the_case_that_fails(capsys, tmp_path: Path) -> None:
+    cases = "tests:\n  - {site: {country: FR}, expect: allow}\n  - {site: {country: DE}, expect: allow}\n"
+    (tmp_path / "r.yaml").write_text(f"id: r\n{HEAD}require: {{site.country: {{in: [FR]}}}}\n{cases}")
+    code, out, _ = run(capsys, "test", str(tmp_path))
+    assert code == 3
+    assert "r.yaml:11" in out
+    assert "1 of 2 cases as expected" in out
+    assert run(capsys, "test", str(tmp_path), "--quiet")[1] == "r 2\n"
+
+
+def test_explain_says_for_each_site_what_was_seen_and_needed(capsys) -> None:
+    jobs = str(shipped.example_jobs())
+    code, out, _ = run(capsys, "explain", "--job", jobs, "--fleet", FLEET, "--now", "2026-11-22T00:00:00Z", "--json")
+    answers = {answer["job"]: answer["sites"] for answer in json.loads(out)["jobs"]}
+    assert code == 0
+    sites = {site["site"]: site for site in answers["oncology-scan"]}
+    assert sites["essonne"]["allowed"]
+    assert sites["essonne"]["latest_end"] == "2030-05-01T00:00:00Z"
+    denial = next(d for d in sites["munich"]["denials"] if d["rule"] == "health-fr-hds")
+    assert (denial["clause"], denial["seen"], denial["needed"]) == ("site.country", "DE", "one of FR")
+
+
+def test_explain_can_be_read_by_a_person(capsys) -> None:
+    jobs = str(shipped.example_jobs())
+    code, out, _ = run(capsys, "explain", "--job", jobs, "--fleet", FLEET, "--policies", LIBRARY)
+    assert code == 0
+    assert " ".join(out.split()).count("site.country is DE, and rule health-fr-hds needs one of FR") == 2
