@@ -1,8 +1,7 @@
 """fifo and easy against the textbook, to the second."""
 
 import heapq
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +22,6 @@ from csched_sim.traces.reading import read_trace
 from csched_sim.traces.trace import TraceJob, in_order, submitted
 
 PROCESSOR = Hardware(key="processor", kw_per_gpu=0.1, gpus_per_node=1, nodes_per_domain=1)
-SHARED = Path(os.environ.get("CSCHED_SHARED_DATA") or Path(__file__).parents[2].parent / "shared" / "data")
 
 
 @dataclass(frozen=True)
@@ -129,11 +127,8 @@ def test_generated_swf_to_the_second(tmp_path: Path, load: float, seed: int) -> 
     assert_textbook(read_trace(path)[0], 512)
 
 
-def test_kth_to_the_second() -> None:
-    path = SHARED / "jobs" / "KTH-SP2-1996-2.1-cln.swf.gz"
-    if not path.exists():
-        pytest.skip("left out: the KTH trace is not at hand (set CSCHED_SHARED_DATA)")
-    assert_textbook(read_trace(path, limit=5_000)[0], 100)
+def test_kth_to_the_second(shared: Callable[[str], Path]) -> None:
+    assert_textbook(read_trace(shared("jobs/KTH-SP2-1996-2.1-cln.swf.gz"), limit=5_000)[0], 100)
 
 
 small_jobs = st.lists(

@@ -1,13 +1,11 @@
 """The readers on the archives' own files: counts as their provenance states them."""
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from csched_sim.traces.reading import read_trace
-
-JOBS = Path(os.environ.get("CSCHED_SHARED_DATA") or Path(__file__).parents[2].parent / "shared" / "data") / "jobs"
 
 GOLDEN = {
     # file: (jobs, dropped, limits assumed, sizes assumed, cut at the limit)
@@ -19,24 +17,17 @@ GOLDEN = {
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_swf_archives_are_read_whole(name: str) -> None:
-    trace, notes = read_trace(shared(name))
+def test_swf_archives_are_read_whole(name: str, shared: Callable[[str], Path]) -> None:
+    trace, notes = read_trace(shared(f"jobs/{name}"))
     limits = notes.changed["limit assumed: the run time, for want of a time requested"]
     sizes = notes.changed["size assumed: processors used, for want of processors requested"]
     cut = notes.changed["run cut at its limit"]
     assert (len(trace), sum(notes.dropped.values()), limits, sizes, cut) == GOLDEN[name]
 
 
-def test_philly_is_read_whole() -> None:
-    trace, notes = read_trace(shared("philly_2017-09-04_2017-11-12.csv.gz"))
+def test_philly_is_read_whole(shared: Callable[[str], Path]) -> None:
+    trace, notes = read_trace(shared("jobs/philly_2017-09-04_2017-11-12.csv.gz"))
     assert len(trace) == 62_194
     assert not notes.dropped
     assert str(trace[0].job.submit) == "2017-09-04 10:30:41+00:00"
     assert sum(traced.job.gpus == 8 for traced in trace) == 1_069
-
-
-def shared(name: str) -> Path:
-    path = JOBS / name
-    if not path.exists():
-        pytest.skip(f"left out: {name} is not at hand (set CSCHED_SHARED_DATA)")
-    return path
