@@ -17,6 +17,7 @@ from csched.domain.plan import Plan, SiteOption
 from csched.domain.run import JobState, Script
 from csched.domain.site import Fleet
 from csched.domain.snapshot import Snapshot, SolveBudget
+from csched.domain.verdict import Reason
 from csched.errors import InputError
 from csched.formats.validation import did_you_mean
 from csched.ports import CarbonSource, Clock, Dispatcher, Policies
@@ -125,8 +126,20 @@ class App:
             InputError: what no dispatcher could run, such as a script without a `#!` line, which sbatch refuses too.
         """
         require_runnable(script)
+        job = self._with_tenant(job)
         submission = Submission(job=job, script=script, name=name, project=project, account=account, hold=hold)
         return self.store.submit(submission)
+
+    def refused_everywhere(self, job: Job) -> tuple[Reason, ...]:
+        """Why policy lets no site at all run the job, most telling first; empty where some site may."""
+        job = self._with_tenant(job)
+        verdicts = self.policies.screen([job], self.fleet, self.clock.now())[job.job]
+        if any(verdict.allowed for verdict in verdicts):
+            return ()
+        return tuple(sorted((why for verdict in verdicts for why in verdict.denials), key=lambda why: why.code.tier))
+
+    def _with_tenant(self, job: Job) -> Job:
+        return job if job.tenant else job.model_copy(update={"tenant": self.settings.tenant_of_unnamed})
 
     def drain(self, site: str, reason: str) -> Drain:
         """The site takes no new jobs until it is resumed; what runs there goes on."""
@@ -156,22 +169,25 @@ class App:
         return decide(snapshot or self.snapshot(), self.policies, self.budget)
 
     def options(self, job_id: int) -> tuple[SiteOption, ...]:
-        """What each site means for the job: as it was decided once it is dispatched, else as it stands now."""
+        """What each site means for the job: as it was decided once it is dispatched, else as it stands now.
+
+        Empty for a job that was cancelled before its start, or whose decision is no longer kept.
+        """
         record = self.store.job(job_id)
         if kept := self.store.verdicts(job_id):
             return kept.options
+        decided = self.store.plan(record.plan)
+        if decided and decided.snapshot and record.job in decided.snapshot.jobs:
+            return self.options_in(decided.snapshot, decided.plan, record.job.job)
         if record.state is not JobState.PENDING:
             return ()
-        latest = self.store.plan()
-        if latest and latest.snapshot and record.job in latest.snapshot.jobs:
-            return self.options_in(latest.snapshot, latest.plan, record.job.job)
         snapshot = self.snapshot()
         return self.options_in(snapshot, self.decide(snapshot), record.job.job)
 
     def test(self, job: Job) -> tuple[SiteOption, ...]:
         """The options table of a job that is not queued (`submit --test-only`), beside the jobs that are."""
         snapshot = self.snapshot()
-        submitted = job.model_copy(update={"submit": job.submit or snapshot.now})
+        submitted = self._with_tenant(job).model_copy(update={"submit": job.submit or snapshot.now})
         tried = snapshot.model_copy(update={"jobs": (*snapshot.jobs, submitted)})
         return self.options_in(tried, self.decide(tried), job.job)
 

@@ -16,6 +16,8 @@ from csched.formats.yaml_document import Document, load_document
 from csched.units import parse_duration_s
 
 CONFIG_FILE = "config.yaml"
+EXAMPLE_TENANT = "local"
+"""A tenant of the shipped facts/tenants.yaml."""
 
 
 def _duration(raw: object) -> object:
@@ -45,6 +47,8 @@ class Settings(BaseSettings):
     """Fleet file; null is the shipped demo fleet."""
     policies: Path | None = None
     """Folder of policies; null is the shipped library."""
+    tenant: str | None = Field(default=None, max_length=64)
+    """Whose the jobs are that name no tenant. Null is nobody's: every rule that reads the tenant refuses them."""
     carbon: str = "climatology"
     """A CSV, a folder of them, or the word `climatology`."""
     horizon: Duration = timedelta(hours=48)
@@ -60,6 +64,11 @@ class Settings(BaseSettings):
     @cached_property
     def database_url(self) -> str:
         return self.database or f"sqlite:///{self.home / 'csched.db'}"
+
+    @property
+    def tenant_of_unnamed(self) -> str | None:
+        """With the shipped policies everything is an example, and so is whose an unnamed job is."""
+        return self.tenant or (EXAMPLE_TENANT if self.policies is None else None)
 
     @property
     def spool(self) -> Path:

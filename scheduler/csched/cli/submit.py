@@ -19,6 +19,7 @@ from csched.report.rendering import Rendered
 
 if TYPE_CHECKING:
     from csched.app import App
+    from csched.domain.verdict import Reason
 
 _OWN_FLAGS = {"wrap", "test-only", "parsable", "quiet"}
 _COMMAND_LINE = "command line"
@@ -103,8 +104,18 @@ def _submit(app: "App", output: Output, batch: BatchJob, *, parsable: bool) -> i
     )
     sentence = str(job_id) if parsable else f"Submitted batch job {job_id}"
     output.show(Rendered({"job_id": job_id}, [job_id], [sentence]))
+    if refusals := app.refused_everywhere(batch.job):
+        output.remark(
+            f"no site may run job {job_id} as it stands: {refusals[0].message}; {_remedy(job_id, refusals[0])}"
+        )
     remark_daemon(app, output)
     return 0
+
+
+def _remedy(job_id: int, refusal: "Reason") -> str:
+    """The next step: to state the fact that is missing, where the user can, else to read all reasons."""
+    option = {"data.class": "--data-class=public", "tenant.id": "--tenant=NAME"}.get(refusal.clause or "")
+    return f"hand it in again with `#CSCHED {option}` or what is true" if option else f"see `csched explain {job_id}`"
 
 
 def _test(app: "App", output: Output, batch: BatchJob) -> int:
