@@ -70,6 +70,7 @@ class Daemon:
             self._add(CARBON, app.carbon.refresh, app.settings.carbon_every)
 
     def start(self) -> None:
+        log_to_stderr()
         self._log.info("started", home=str(self._app.settings.home), pid=os.getpid())
         self._scheduler.start()
 
@@ -80,8 +81,7 @@ class Daemon:
         self._log.info("stopped")
 
     def run(self) -> None:
-        """Work until SIGTERM or SIGINT, and log to stderr; for the main thread."""
-        log_to_stderr()
+        """Work until SIGTERM or SIGINT; for the main thread."""
         told = threading.Event()
 
         def tell(_number: int, _frame: FrameType | None) -> None:

@@ -108,7 +108,7 @@ class Drill:
 
 def drill(home: Path, kills: int, seed: int) -> None:
     told = f"seed {seed}"
-    scene = Drill(home, random.Random(seed))  # noqa: S311  (a drill, no secret)
+    scene = Drill(home, random.Random(seed))
     scene.start()
     try:
         scene.require_light()

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlmodel import Session
 
-from csched.errors import InputError, Unavailable
+from csched.errors import CschedError, InputError, Unavailable
 
 NEWEST_SCHEMA: Final = "0001"
 """The newest revision in migrations/versions; a test holds the two together."""
@@ -36,8 +36,12 @@ class Database:
         self._engine = _engine(url)
         self._writing = self._engine.execution_options(csched_writes=True)
         self._shown = self._engine.url.render_as_string(hide_password=True)
-        with self._available():
-            self._migrate()
+        try:
+            with self._available():
+                self._migrate()
+        except CschedError:
+            self.close()
+            raise
 
     @contextmanager
     def read(self) -> Iterator[Session]:

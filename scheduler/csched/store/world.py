@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Final
 
 from csched.accounting.costs import it_kw
 from csched.domain.hardware import Hardware
@@ -15,6 +16,8 @@ from csched.placement.snapshots import assemble
 from csched.ports import CarbonSource, Clock, Dispatcher, Policies
 from csched.store.records import JobRecord
 from csched.store.repository import ALIVE, Repository
+
+_MOST_EXPLAINED: Final = 50
 
 
 @dataclass
@@ -65,12 +68,16 @@ class StoreWorld:
             self.store.handed_over(order.attempt)
 
     def _options(self, snapshot: Snapshot, plan: Plan) -> Mapping[str, tuple[SiteOption, ...]]:
-        """What each site would have meant for the jobs that start now: kept, for nobody can ask later."""
-        due = {placement.job for placement in plan.placements if placement.start <= snapshot.now}
+        """What each site would have meant for the jobs that start now: kept, for nobody can ask later.
+
+        For the first of them only where very many start at once; the others are explained from the plan's snapshot
+        while that is kept.
+        """
+        due = [placement.job for placement in plan.placements if placement.start <= snapshot.now][:_MOST_EXPLAINED]
         if not due:
             return {}
         verdicts = self.policies.screen(snapshot.jobs, snapshot.fleet, snapshot.now)
-        return {job: options(snapshot, verdicts, plan, job) for job in sorted(due)}
+        return {job: options(snapshot, verdicts, plan, job) for job in due}
 
     def _occupation(self, record: JobRecord) -> Occupation:
         """What a living job holds; at least one more slot where it should have ended by now."""

@@ -1,0 +1,129 @@
+"""The daemon's beats: at once when asked, undisturbed by errors, alone on its home, gone when told."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from csched.app import App
+from csched.daemon import Daemon
+from csched.domain.job import DataClass, Job
+from csched.domain.plan import Plan
+from csched.domain.run import JobState, Script
+from csched.errors import Refused
+from csched.settings import Settings
+
+_PATIENCE_S = 60
+_DAEMON = Path(__file__).parent / "light_daemon.py"
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    """A home whose daemon plans rarely by itself."""
+    made = App(Settings(home=tmp_path, plan_every=timedelta(hours=1), poll_every=timedelta(milliseconds=50)))
+    yield made
+    made.close()
+
+
+def submit(app: App, body: str = "true") -> int:
+    script = Script(body=f"#!/bin/sh\n{body}\n", work_dir="/", stdout=str(app.settings.home / "%j.out"))
+    job = Job(job="new", gpus=8, time_limit_s=600, tenant="hospital", data_class=DataClass.PUBLIC)
+    return app.submit(job, script, name="test")
+
+
+def until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_job_goes_the_whole_way(app: App) -> None:
+    """Real fleet, policies, climatology, solver, store and processes; the end is an entry in the ledger."""
+    daemon = Daemon(app)
+    daemon.start()
+    try:
+        job_id = submit(app, "echo ran at $CSCHED_SITE")
+        until(lambda: bool(app.store.ledger()))
+    finally:
+        daemon.stop()
+    record = app.store.job(job_id)
+    assert record.state is JobState.COMPLETED, record
+    assert Path(record.stdout).read_text() == f"ran at {record.site}\n"
+    (entry,) = app.store.ledger()
+    assert (entry.job, entry.site, entry.carbon_method) == (str(job_id), record.site, "climatology")
+    assert entry.kwh > 0
+    assert [option.site for option in app.options(job_id) if option.chosen] == [record.site]
+
+
+def test_a_submission_is_planned_at_once(app: App) -> None:
+    planned = []
+
+    def cycle() -> Plan | None:
+        planned.append(app.store.last_job_id())
+        return None
+
+    daemon = Daemon(app, cycle=cycle)
+    daemon.start()
+    until(lambda: planned == [None])
+    job_id = submit(app)
+    until(lambda: planned == [None, job_id])
+    daemon.stop()
+
+
+def test_an_error_is_shown_and_ends_nothing(app: App) -> None:
+    def cycle() -> Plan | None:
+        if app.store.last_job_id() is None:
+            raise RuntimeError("no sky today")
+        return None
+
+    daemon = Daemon(app, cycle=cycle)
+    daemon.start()
+    until(lambda: "no sky today" in app.store.health().errors.get("plan", ""))
+    submit(app)
+    until(lambda: app.store.health().plan_at is not None)
+    assert app.store.health().errors == {}
+    daemon.stop()
+
+
+def test_a_home_has_one_daemon(app: App) -> None:
+    first = Daemon(app)
+    first.start()
+    with pytest.raises(Refused, match="another csched daemon"):
+        Daemon(app)
+    first.stop()
+    second = Daemon(app)
+    second.start()
+    second.stop()
+
+
+def test_sigterm_ends_the_daemon_and_no_job(app: App) -> None:
+    process = subprocess.Popen(
+        [sys.executable, str(_DAEMON), str(app.settings.home)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    with process:
+        job_id = submit(app, f"while [ ! -e {app.settings.home}/go ]; do sleep 0.05; done")
+        until(lambda: app.store.job(job_id).state is JobState.RUNNING)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=_PATIENCE_S) == 0
+    (app.settings.home / "go").touch()
+    until(lambda: any(record.state is JobState.COMPLETED for record in app.poll()))
+
+
+def test_a_drained_site_gets_no_new_job(app: App) -> None:
+    job_id = submit(app)
+    for site in app.fleet.sites:
+        app.drain(site.id, "maintenance")
+    app.plan_once()
+    record = app.store.job(job_id)
+    assert record.state is JobState.PENDING
+    assert record.placement is None
+    for site in app.fleet.sites:
+        assert app.resume(site.id)
+    app.plan_once()
+    assert app.store.job(job_id).placement is not None
