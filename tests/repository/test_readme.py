@@ -81,7 +81,7 @@ def test_every_command_runs_and_answers_as_shown(desk: Path, tmp_path_factory: p
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=150,
                 check=False,
             )
             where = f"README.md:{command.line}: $ {command.text}\n"
