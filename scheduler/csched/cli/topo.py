@@ -1,11 +1,16 @@
 """csched topo: how GPUs and fabric are joined, as told by files, by the GPUs themselves and by the fleet."""
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from csched.cli.output import Output, output_options
-from csched.report.rendering import Pairs, Rendered
+from csched.report.rendering import Pairs, Rendered, Table
+
+if TYPE_CHECKING:
+    from csched.topology.graph import Topology
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -39,3 +44,49 @@ def import_(output: Output, file: Path) -> None:
     rows = [("format", imported.format), *((name, f"{count:,}") for name, count in counts.items())]
     lines = [f"{name} {count}" for name, count in counts.items()]
     output.show(Rendered(imported.as_dict(), lines, [Pairs(rows)]))
+
+
+@command.command()
+@click.option("--node", metavar="NAME", help="What this machine is called in Slurm; its host name if not given.")
+@click.option("--against", "believed", multiple=True, type=_FILE, help="gres.conf, topology.conf or topology.yaml.")
+@output_options
+def discover(output: Output, node: str | None, believed: tuple[Path, ...]) -> None:
+    """Ask this machine's GPUs how they are joined (NVML); with --against also where Slurm believes something else.
+
+    The NVLink domain is the fabric's clique; without a fabric that spans machines it is this machine.
+
+    \b
+    Examples:
+      csched topo discover
+      csched topo discover --against /etc/slurm/gres.conf --against /etc/slurm/topology.yaml --json
+    """
+    from socket import gethostname
+
+    from csched.topology.discovery import discover as discover_node
+    from csched.topology.drift import drift
+    from csched.topology.importers.detect import import_file
+
+    found = discover_node(node or gethostname().partition(".")[0])
+    drifts = [each for file in believed for each in drift(import_file(file).graph, found.graph)]
+    for warning in found.warnings:
+        output.remark(warning)
+    counts = found.counts.as_dict()
+    said = [str(each) for each in drifts] or (["Slurm believes the same."] if believed else [])
+    document = {**found.as_dict(), "drift": [asdict(each) for each in drifts]}
+    lines = [f"{name} {count}" for name, count in counts.items()]
+    output.show(Rendered(document, lines, [_gpu_table(found.graph), *said]))
+
+
+def _gpu_table(graph: "Topology") -> Table:
+    """One line for each GPU; NVLink is the sum of its links, one direction."""
+    from csched.topology.graph import Kind, Medium, of_kind
+
+    rows = []
+    for gpu in of_kind(graph, Kind.GPU):
+        facts = graph.nodes[gpu]
+        links = [edge for *_, edge in graph.edges(gpu, data=True) if edge["medium"] == Medium.NVLINK]
+        known = links and all("gb_per_s" in edge for edge in links)
+        nvlink = f"{sum(edge['gb_per_s'] for edge in links):g}" if known else "unknown" if links else "none"
+        mig = str(facts.get("mig", "off"))
+        rows.append((gpu, facts.get("product", ""), facts["domain"], nvlink, mig, facts.get("bus_id", "")))
+    return Table(("GPU", "PRODUCT", "NVLINK DOMAIN", ">NVLINK GB/S", ">MIG", "BUS"), rows)
