@@ -1,6 +1,7 @@
 """One clause of a rule, such as `site.country: {in: [FR]}`: parsed once, then only compared."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from csched.clock import format_instant
 from csched.domain.site import Certificate
@@ -25,13 +26,13 @@ class Clause:
     def path(self) -> str:
         return self.attribute.path
 
-    @property
+    @cached_property
     def reads(self) -> frozenset[str]:
         """Every fact that can change the answer."""
         more = self.operand.reads if isinstance(self.operand, Countries) else frozenset()
         return more | {self.path}
 
-    @property
+    @cached_property
     def group_names(self) -> frozenset[str]:
         return self.operand.group_names(tuple(Law)) if isinstance(self.operand, Countries) else frozenset()
 

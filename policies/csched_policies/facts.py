@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from csched.domain.base import Country, Slug, Value
-from csched.domain.job import Job
 from csched.domain.site import SealObjective, Site
 from csched.errors import InputError
 from csched.formats.validation import input_error
@@ -133,8 +132,3 @@ def label_facts(columns: Mapping[str, Any], tenants: Mapping[str, Tenant]) -> di
             value = _FROM_TENANT[path](tenant) if tenant else None
         facts[path] = None if value == () else value
     return facts
-
-
-def job_facts(job: Job, tenants: Mapping[str, Tenant]) -> dict[str, Any]:
-    """All label facts of one job, by path."""
-    return label_facts({column: getattr(job, column) for column in set(COLUMN.values())}, tenants)

@@ -39,6 +39,21 @@ class Finding:
 _MET: Final = Finding()
 
 
+@dataclass(frozen=True)
+class _Applies:
+    """The rule is for such jobs."""
+
+    asked: tuple[Any, ...]
+    """Labels that its requirements read."""
+
+
+@dataclass(frozen=True)
+class _Unknown:
+    """The rule reads labels that such jobs do not have."""
+
+    clauses: tuple[tuple[Clause, tuple[str, ...]], ...]
+
+
 class Judge:
     """Compares clauses with facts as of one instant, and finds when an answer will change."""
 
@@ -60,14 +75,14 @@ class Judge:
                 return Finding(until=instant, until_reason=_expiry(rule, clause, facts, instant))
         return _MET
 
-    def unknown_labels(self, rule: Rule, labels: Facts) -> list[tuple[Clause, tuple[str, ...]]]:
+    def unknown_labels(self, rule: Rule, labels: Facts) -> tuple[tuple[Clause, tuple[str, ...]], ...]:
         """Clauses of `when` that read a fact which this job does not have."""
         sight = Sight(labels, self._groups, self._now)
-        return [(clause, missing) for clause in rule.when if (missing := clause.missing(sight))]
+        return tuple((clause, missing) for clause in rule.when if (missing := clause.missing(sight)))
 
     def applies(self, rule: Rule, labels: Facts) -> bool:
         """Whether the rule is for such a job, now or at any later change of a group: the job may run until then."""
-        instants = [self._now, *self._later] if any(map(_changes, rule.when)) else [self._now]
+        instants = [self._now, *self._later] if any(_changes(clause) for clause in rule.when) else [self._now]
         return any(
             all(clause.holds(Sight(labels, self._groups, instant)) for clause in rule.when) for instant in instants
         )
@@ -101,7 +116,12 @@ class Table:
         columns = sorted({COLUMN[path] for rule in rules for path in rule.reads if path in COLUMN})
         self._columns = columns
         self._label_class: Callable[[Job], Any] = attrgetter(*columns) if columns else _no_labels
+        self._asked = {
+            rule.id: sorted({path for clause in rule.require for path in clause.reads if not path.startswith("site.")})
+            for rule in rules
+        }
         self._rows: dict[Hashable, Row] = {}
+        self._by_states: dict[Hashable, Row] = {}
 
     def holds_at(self, now: datetime) -> bool:
         return self._judge.since <= now < self._judge.before
@@ -120,31 +140,41 @@ class Table:
 
     def row(self, labels: Facts) -> Row:
         """The verdict on jobs with these labels at each site of the fleet."""
-        applicable = [(rule, self._judge.unknown_labels(rule, labels)) for rule in self._rules]
-        applicable = [(rule, unknown) for rule, unknown in applicable if unknown or self._judge.applies(rule, labels)]
-        return tuple(self._verdict(applicable, index, labels) for index in range(len(self._sites)))
+        states = tuple(self._state(rule, labels) for rule in self._rules)
+        row = self._by_states.get(states)
+        if row is None:
+            row = tuple(self._verdict(states, index, labels) for index in range(len(self._sites)))
+            self._by_states[states] = row
+        return row
+
+    def _state(self, rule: Rule, labels: Facts) -> _Applies | _Unknown | None:
+        """What a rule makes of these labels; jobs of which every rule makes the same get the same verdicts."""
+        unknown = self._judge.unknown_labels(rule, labels)
+        if unknown:
+            return _Unknown(unknown)
+        if not self._judge.applies(rule, labels):
+            return None
+        return _Applies(tuple(labels.get(path) for path in self._asked[rule.id]))
 
     def _keep(self, labels: Any) -> Row:
         if len(self._rows) >= _ROWS_KEPT:
             self._rows.clear()
+            self._by_states.clear()
         values = labels if len(self._columns) > 1 else (labels,) * len(self._columns)
         row = self.row(label_facts(dict(zip(self._columns, values, strict=True)), self._tenants))
         self._rows[labels] = row
         return row
 
-    def _verdict(
-        self, applicable: list[tuple[Rule, list[tuple[Clause, tuple[str, ...]]]]], index: int, labels: Facts
-    ) -> SiteVerdict:
+    def _verdict(self, states: tuple[_Applies | _Unknown | None, ...], index: int, labels: Facts) -> SiteVerdict:
         site = self.fleet.sites[index].id
         denials: list[Reason] = []
         advice: list[Reason] = []
         ends: list[Finding] = []
-        for rule, unknown in applicable:
+        for rule, state in zip(self._rules, states, strict=True):
             said = denials if rule.applied else advice
-            said += [_unknown(rule, clause, missing, site) for clause, missing in unknown]
-            if unknown:
-                continue
-            for clause in rule.require:
+            if isinstance(state, _Unknown):
+                said += [_unknown(rule, clause, missing, site) for clause, missing in state.clauses]
+            for clause in rule.require if isinstance(state, _Applies) else ():
                 finding = self._finding(rule, clause, index, labels)
                 if finding.denial is not None:
                     said.append(finding.denial)

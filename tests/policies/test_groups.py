@@ -110,3 +110,19 @@ def test_without_a_law_no_list_is_picked_and_fixed_countries_still_count(tenant:
     assert "data.law" in found.denials[0].message
     assert at("2026-11-22", 'in: ["@EEA", "@adequate(data.law)"]', tenant, country="FR").allowed
     assert not at("2026-11-22", 'not_in: ["@adequate(data.law)"]', tenant, country="IN").allowed
+
+
+def test_a_rule_for_a_dated_group_already_binds_jobs_that_may_run_into_it() -> None:
+    text = RULE % "in: [FR]" + 'when: {tenant.country: {in: ["@adequate(GDPR)"]}}\n'
+    sources = {"r.yaml": text, "facts/tenants.yaml": "rio: {country: BR}\noslo: {country: 'NO'}\nbath: {country: GB}\n"}
+    before, after = datetime(2026, 1, 1, tzinfo=UTC), datetime(2031, 12, 27, tzinfo=UTC)
+    loaded, site = load_sources(sources), fleet([{"country": "DE"}])
+
+    def allowed(tenant: str, now: datetime) -> bool:
+        one = job({"job": "j", "gpus": 1, "time_limit_s": 60, "tenant": tenant})
+        return loaded.screen([one], site, now)["j"][0].allowed
+
+    assert not allowed("rio", before)
+    assert allowed("oslo", before)
+    assert not allowed("bath", before)
+    assert allowed("bath", after)
