@@ -1,0 +1,1 @@
+"""The HTTP door: `/api/v1`, a dashboard, `/metrics` and `/healthz`. It renders what the store has."""

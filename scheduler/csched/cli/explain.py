@@ -5,6 +5,7 @@ from contextlib import closing
 import click
 
 from csched.cli.job_ids import choose_one, job_argument
+from csched.cli.newest_plan import plan_for
 from csched.cli.output import Output, output_options
 
 
@@ -35,5 +36,5 @@ def command(output: Output, *, selector: str, all_reasons: bool) -> None:
                 f"nothing is kept of how job {record.id} was decided: {record.state}", hint=f"csched show {record.id}"
             )
         home = app.fleet.home_site(record.job.home_site, record.job.tenant)
-        headline = f"Job {record.id} ({record.name}): {reason(record, None)}"
+        headline = f"Job {record.id} ({record.name}): {reason(record, plan_for(app, [record]))}"
         output.show(options(choices, home, headline, all_reasons=all_reasons))

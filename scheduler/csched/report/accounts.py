@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from csched.accounting.aggregation import ReportLine
 from csched.domain.ledger import LedgerEntry
 from csched.report.rendering import Rendered, Table
-from csched.report.words import figure, listed, percent
+from csched.report.words import figure, listed, percent, span
 
 BASELINE = "the same run time, begun at submission at the submitter's home site"
 
@@ -60,7 +60,7 @@ def footnotes(entries: Sequence[LedgerEntry]) -> list[str]:
         return ["No job has ended yet."]
     grounds = methods(entries)
     return [
-        f"Jobs waited {figure(mean_wait_h(entries))} h on average. Saved is against {BASELINE}.",
+        f"Jobs waited {span(mean_wait_h(entries))} on average. Saved is against {BASELINE}.",
         f"Energy: {listed(grounds['energy_methods'])} (model = rated power x load x duration x PUE).",
         f"Intensity: {listed(grounds['carbon_sources'])}, method {listed(grounds['carbon_methods'])}, location-based.",
         "KGCO2E includes what moving the data caused.",

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from csched.domain.plan import Plan, Unplaced
 from csched.domain.run import JobState
 from csched.report.rendering import Pairs, Rendered, Table
-from csched.report.words import SHORT_STATES, figure, iso, listed, moment
+from csched.report.words import SHORT_STATES, figure, iso, listed, moment, span
 from csched.store.records import JobRecord
 from csched.units import format_slurm_time
 
@@ -144,7 +144,7 @@ def _why_it_waits(record: JobRecord, plan: Plan | None) -> str:
     if record.hold:
         return f"Held by {record.hold}; csched release {record.id}"
     if record.placement:
-        waits = f", {figure(record.placement.wait_h)} h of waiting" if record.placement.wait_h > 0 else ""
+        waits = f", after waiting {span(record.placement.wait_h)}" if record.placement.wait_h > 0 else ""
         return f"Planned: starts {moment(record.placement.start)} at {record.placement.site}{waits}"
     if unplaced := _unplaced(record, plan):
         return not_placed(unplaced)
@@ -164,5 +164,5 @@ def _unplaced(record: JobRecord, plan: Plan | None) -> Unplaced | None:
 
 def _spelled(value: object) -> str:
     if isinstance(value, list):
-        return "\n".join(str(item.get("message", item)) if isinstance(item, dict) else str(item) for item in value)
+        return "\n".join(f"{item['site']}: {item['message']}" if isinstance(item, dict) else item for item in value)
     return str(value)

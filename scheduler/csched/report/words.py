@@ -36,6 +36,16 @@ def moment(instant: datetime | None) -> str:
     return "-" if instant is None else f"{instant:%Y-%m-%d %H:%MZ}"
 
 
+def span(hours: float | None) -> str:
+    """17 s, 12 min or 3.50 h."""
+    if hours is None:
+        return "-"
+    seconds = hours * 3600
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if hours < 2 else f"{figure(hours)} h"
+
+
 def iso(instant: datetime | None) -> str | None:
     return None if instant is None else format_instant(instant)
 

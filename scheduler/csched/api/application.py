@@ -1,0 +1,64 @@
+"""The API as one ASGI application."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from fastapi import FastAPI, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from csched import __version__
+from csched.api import dashboard, routes
+from csched.api.documents import Health
+from csched.api.failures import add_handlers
+from csched.api.guard import Guard
+from csched.api.identity import Application
+from csched.api.metrics import metrics_text
+from csched.app import App
+from csched.report.words import iso
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_PATIENCE = timedelta(seconds=30)
+
+
+def create_api(app: App, hosts: Sequence[str] = ()) -> FastAPI:
+    """`hosts` are names by which this machine is reached besides loopback; others are refused (DNS rebinding)."""
+    api = FastAPI(
+        title="csched",
+        version=__version__,
+        summary="Carbon- and sovereignty-aware placement of GPU batch jobs",
+        docs_url=None,  # the pages of docs_url load scripts from other hosts
+        redoc_url=None,
+    )
+    api.state.csched = app
+    add_handlers(api)
+    api.include_router(routes.router)
+    api.include_router(dashboard.router)
+    _add_open_routes(api)
+    api.add_middleware(Guard)
+    api.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, *hosts], www_redirect=False)
+    return api
+
+
+def _add_open_routes(api: FastAPI) -> None:
+    """What needs no token: it names no user, no job and no file."""
+
+    @api.get("/healthz")
+    def healthz(app: Application) -> Health:
+        """Whether the store answers (else 503), the daemon works, and when it planned last."""
+        health = app.store.health()
+        patience = max(_PATIENCE, 5 * app.settings.poll_every)
+        daemon = health.poll_at is not None and app.clock.now() - health.poll_at <= patience
+        return Health(
+            status="ok" if daemon and not health.errors else "degraded",
+            daemon=daemon,
+            plan_at=iso(health.plan_at),
+            poll_at=iso(health.poll_at),
+            policies=len(app.policies.sources()),
+            failing=sorted(health.errors),
+        )
+
+    @api.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    def metrics(app: Application) -> Response:
+        """Prometheus text format."""
+        return Response(metrics_text(app), media_type=CONTENT_TYPE_LATEST)

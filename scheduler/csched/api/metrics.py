@@ -1,0 +1,84 @@
+"""/metrics in the Prometheus text format: sums only, no names of users or jobs."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from csched.api.sites import sites_now
+from csched.app import App
+from csched.domain.plan import Plan
+from csched.domain.run import JobState
+from csched.store.repository import MOST_ROWS
+
+ALIVE: Final = tuple(state for state in JobState if not state.final)
+
+
+def metrics_text(app: App) -> bytes:
+    """All metrics of this moment, from a registry of their own."""
+    registry = CollectorRegistry()
+    registry.register(_Queue(app))
+    return generate_latest(registry)
+
+
+class _Queue(Collector):
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def describe(self) -> list[Metric]:
+        """Nothing: registering must not already read the store."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        yield from _jobs(self._app)
+        newest = self._app.store.plan()
+        if newest is not None:
+            yield from _plan(newest.plan)
+        yield from _carbon(self._app)
+        yield from _saved(self._app)
+
+
+def _jobs(app: App) -> Iterator[Metric]:
+    counts = Counter(record.state for record in app.store.jobs(states=ALIVE, limit=MOST_ROWS))
+    family = GaugeMetricFamily("csched_jobs", "Jobs that wait or run", labels=["state"])
+    for state in ALIVE:
+        family.add_metric([state.value.lower()], counts[state])
+    yield family
+
+
+def _plan(plan: Plan) -> Iterator[Metric]:
+    for name, text, value in (
+        ("csched_plan_timestamp_seconds", "When the newest plan was made", plan.now.timestamp()),
+        ("csched_plan_placed_jobs", "Jobs that the newest plan places", len(plan.placements)),
+        ("csched_plan_unplaced_jobs", "Jobs that the newest plan leaves out", len(plan.unplaced)),
+        ("csched_plan_cost_kg", "Its cost in kgCO2e-equivalents", plan.cost_kg),
+        ("csched_plan_bound_kg", "Proven lower bound on the cost of any plan", plan.bound_kg),
+        ("csched_plan_gap_ratio", "How far from the best plan it can be at most", plan.gap),
+        ("csched_plan_build_seconds", "Time to build the problem", plan.build_s),
+        ("csched_plan_solve_seconds", "Time to solve it", plan.solve_s),
+    ):
+        yield GaugeMetricFamily(name, text, value)
+
+
+def _carbon(app: App) -> Iterator[Metric]:
+    lines, outlook = sites_now(app)
+    family = GaugeMetricFamily(
+        "csched_carbon_intensity_g_per_kwh", "Intensity in use now", labels=["site", "zone", "source", "method"]
+    )
+    for line in lines:
+        family.add_metric([line.site, line.zone, outlook.source, str(outlook.method)], line.g_per_kwh)
+    yield family
+
+
+def _saved(app: App) -> Iterator[Metric]:
+    entries = app.store.ledger()
+    for name, text, value in (
+        ("csched_ended_jobs", "Ended jobs in the ledger", len(entries)),
+        ("csched_energy_kwh", "Energy of ended jobs, PUE included", sum(entry.kwh for entry in entries)),
+        ("csched_carbon_kg", "kgCO2e of ended jobs", sum(entry.carbon_kg + entry.egress_kg for entry in entries)),
+        ("csched_saved_kg", "kgCO2e saved against at once, at home", sum(entry.saved_kg for entry in entries)),
+    ):
+        yield GaugeMetricFamily(name, text, value)

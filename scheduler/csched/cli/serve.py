@@ -1,0 +1,91 @@
+"""csched serve: the daemon and the HTTP API in one process."""
+
+import signal
+import socket
+import time
+from contextlib import closing
+from threading import Thread
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from csched.cli.job_ids import ALIVE
+from csched.cli.output import Output, pass_output
+from csched.errors import Unavailable
+
+if TYPE_CHECKING:
+    from uvicorn import Server
+
+    from csched.app import App
+
+_LOOK_EVERY_S = 0.2
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one.")
+@click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="A name this machine is reached by.")
+@click.option("--until-idle", is_flag=True, help="End when no job waits or runs any more; for demos and tests.")
+@pass_output
+def command(output: Output, *, host: str, port: int, hosts: tuple[str, ...], until_idle: bool) -> None:
+    """Plan, start and account jobs, and answer at /api/v1, /metrics, /healthz and a dashboard at /.
+
+    \b
+    Examples:
+      csched serve
+      csched serve --host 0.0.0.0 --allow-host csched.example.eu
+      csched serve --until-idle --port 0
+    """
+    import uvicorn
+
+    from csched.api.application import create_api
+    from csched.app import open_app
+    from csched.daemon import Daemon
+
+    with closing(open_app()) as app, _listening(host, port) as listener:
+        _require_parts(app)
+        daemon = Daemon(app)
+        api = create_api(app, [host, *hosts])
+        server = uvicorn.Server(uvicorn.Config(api, log_level="warning", server_header=False))
+        _end_on_signals(server)
+        taken = listener.getsockname()[1]
+        output.remark(f"serving http://{host}:{taken} from {app.settings.home}; Ctrl-C ends it and running jobs go on")
+        daemon.start()
+        try:
+            if until_idle:
+                Thread(target=_end_when_idle, args=(app, server), daemon=True).start()
+            server.run(sockets=[listener])
+        finally:
+            daemon.stop()
+
+
+def _require_parts(app: "App") -> None:
+    """Fail now, with the place, rather than at the first plan. Raises what the parts raise."""
+    app.policies.sources()
+    app.carbon  # noqa: B018  (opening it is the check)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise Unavailable(f"cannot listen on {host}:{port}: {reason}", hint="choose another with --port") from error
+
+
+def _end_on_signals(server: "Server") -> None:
+    """SIGTERM and SIGINT end the server; what stands after it then still runs."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+
+
+def _end_when_idle(app: "App", server: "Server") -> None:
+    """A held job waits for a person, not for the daemon."""
+    while any(not record.hold for record in app.store.jobs(states=ALIVE)) or app.store.unbilled(limit=1):
+        time.sleep(_LOOK_EVERY_S)
+    server.should_exit = True
