@@ -73,7 +73,9 @@ class StoreWorld:
         For the first of them only where very many start at once; the others are explained from the plan's snapshot
         while that is kept.
         """
-        due = [placement.job for placement in plan.placements if placement.start <= snapshot.now][:_MOST_EXPLAINED]
+        known = {job.job for job in snapshot.jobs}
+        starting = (placement.job for placement in plan.placements if placement.start <= snapshot.now)
+        due = [job for job in starting if job in known][:_MOST_EXPLAINED]
         if not due:
             return {}
         verdicts = self.policies.screen(snapshot.jobs, snapshot.fleet, snapshot.now)
