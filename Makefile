@@ -24,7 +24,10 @@ soak: test-packages ## the long version of the tests: more seeds, bigger sizes
 	$(BIN)/pytest --timeout 7200 -m soak
 
 bench: setup ## measure speed
-	$(BIN)/python -m bench
+	@for file in bench/[a-z]*.py; do \
+	    echo "== $$file"; \
+	    $(BIN)/python -m "bench.$$(basename "$$file" .py)"; \
+	done
 
 lint: setup ## check style, formatting and which way the imports run
 	$(BIN)/ruff check
