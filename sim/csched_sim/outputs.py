@@ -9,13 +9,15 @@ import pyarrow.parquet as pq
 
 from csched.errors import InputError, Where
 from csched_sim.play import Played
+from csched_sim.plots import plots
+from csched_sim.report import report_html
 from csched_sim.simulation import StrategyResult
 from csched_sim.summary import summary, timing
 from csched_sim.traces.trace import TraceJob
 
 
 def write_outputs(played: Played, folder: Path) -> dict[str, object]:
-    """summary.json, timing.json and jobs.parquet in `folder`, which is made where missing. Returns the summary.
+    """summary.json, timing.json, jobs.parquet, plots and report.html in `folder`, made where missing; the summary.
 
     Raises:
         InputError: the folder cannot be made or written to.
@@ -26,6 +28,7 @@ def write_outputs(played: Played, folder: Path) -> dict[str, object]:
         (folder / "summary.json").write_text(_json(told), encoding="utf-8")
         (folder / "timing.json").write_text(_json(timing(played.simulation)), encoding="utf-8")
         _write_jobs(played, folder / "jobs.parquet")
+        _write_report(played, told, folder)
     except OSError as error:
         raise InputError(f"cannot write there: {error.strerror}", where=Where(file=str(folder))) from error
     return told
@@ -33,6 +36,14 @@ def write_outputs(played: Played, folder: Path) -> dict[str, object]:
 
 def _json(document: object) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _write_report(played: Played, told: dict[str, object], folder: Path) -> None:
+    drawn = plots(played.simulation)
+    (folder / "plots").mkdir(exist_ok=True)
+    for name, svg in drawn.items():
+        (folder / "plots" / f"{name}.svg").write_text(svg, encoding="utf-8")
+    (folder / "report.html").write_text(report_html(told, played.scenario.about, drawn), encoding="utf-8")
 
 
 JOBS_SCHEMA = pa.schema(
