@@ -40,6 +40,8 @@ class Outcome:
     expected: str
     got: str
     passed: bool
+    denied_by: frozenset[str]
+    """Paths of the clauses that said no."""
 
 
 @dataclass(frozen=True)
@@ -89,15 +91,27 @@ def _run(rule: Rule, index: int, content: Content, fleet: Fleet | None, now: dat
         expected=_expected(case),
         got=got,
         passed=_agrees(case, verdict),
+        denied_by=frozenset(_denying(verdict)),
     )
+
+
+def clauses_without_case(policies: PolicySet, outcomes: Sequence[Outcome]) -> tuple[tuple[str, str], ...]:
+    """(rule, clause) of every clause that no case of its rule has seen say no: nothing shows that it works."""
+    seen = {(outcome.rule, path) for outcome in outcomes for path in outcome.denied_by}
+    asked = dict.fromkeys((rule.id, clause.path) for rule in policies.rules for clause in rule.require)
+    return tuple(pair for pair in asked if pair not in seen)
+
+
+def _denying(verdict: SiteVerdict) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(reason.clause) for reason in verdict.denials + verdict.advice))
 
 
 def _agrees(case: Case, verdict: SiteVerdict) -> bool:
     """A rule that only advises or audits is judged by what it would have said."""
-    reasons = verdict.denials + verdict.advice
+    denying = _denying(verdict)
     if case.expect == "allow":
-        return not reasons and (case.until is None or case.until == verdict.latest_end)
-    return bool(reasons) and (case.clause is None or case.clause in {reason.clause for reason in reasons})
+        return not denying and (case.until is None or case.until == verdict.latest_end)
+    return bool(denying) and (case.clause is None or case.clause in denying)
 
 
 def _expected(case: Case) -> str:
@@ -107,8 +121,7 @@ def _expected(case: Case) -> str:
 
 
 def _said(verdict: SiteVerdict) -> str:
-    clauses = dict.fromkeys(str(reason.clause) for reason in verdict.denials + verdict.advice)
-    if clauses:
+    if clauses := _denying(verdict):
         return f"deny by {', '.join(clauses)}"
     return f"allow until {format_instant(verdict.latest_end)}" if verdict.latest_end else "allow"
 

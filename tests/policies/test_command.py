@@ -64,15 +64,16 @@ def test_check_without_a_folder_is_exit_code_3(capsys, tmp_path: Path) -> None:
 def test_test_runs_the_cases(capsys) -> None:
     code, out, _ = run(capsys, "test", LIBRARY, "--json")
     document = json.loads(out)
-    assert (code, document["failed"], document["rules_without_cases"]) == (0, 0, [])
+    assert (code, document["failed"], document["clauses_without_case"]) == (0, 0, [])
     assert document["passed"] == len(document["cases"]) > 30
 
 
 def test_test_names_the_case_that_fails(capsys, tmp_path: Path) -> None:
     cases = "tests:\n  - {site: {country: FR}, expect: allow}\n  - {site: {country: DE}, expect: allow}\n"
     (tmp_path / "r.yaml").write_text(f"id: r\n{HEAD}require: {{site.country: {{in: [FR]}}}}\n{cases}")
-    code, out, _ = run(capsys, "test", str(tmp_path))
+    code, out, err = run(capsys, "test", str(tmp_path))
     assert code == 3
+    assert err == ""
     assert "r.yaml:11" in out
     assert "1 of 2 cases as expected" in out
     assert run(capsys, "test", str(tmp_path), "--quiet")[1] == "r 2\n"
@@ -95,3 +96,14 @@ def test_explain_can_be_read_by_a_person(capsys) -> None:
     code, out, _ = run(capsys, "explain", "--job", jobs, "--fleet", FLEET, "--policies", LIBRARY)
     assert code == 0
     assert " ".join(out.split()).count("site.country is DE, and rule health-fr-hds needs one of FR") == 2
+
+
+def test_test_names_the_clauses_that_no_case_has_seen_say_no(capsys, tmp_path: Path) -> None:
+    cases = "tests: [{site: {country: DE, spe: true}, expect: deny}]\n"
+    (tmp_path / "r.yaml").write_text(
+        f"id: r\n{HEAD}require: {{site.country: {{in: [FR]}}, site.spe: {{eq: true}}}}\n{cases}"
+    )
+    code, out, err = run(capsys, "test", str(tmp_path), "--json")
+    assert code == 0
+    assert json.loads(out)["clauses_without_case"] == [{"rule": "r", "clause": "site.spe"}]
+    assert "no case of rule r is denied by site.spe" in err

@@ -92,17 +92,17 @@ def check(output: Output, folder: Path, fleet_file: Path | None, now: datetime |
 @output_options
 def test(output: Output, folder: Path, fleet_file: Path | None, now: datetime | None) -> int:
     """Run the cases written beside the rules; exit code 3 if one gives another verdict or another clause."""
-    from csched_policies.cases import run_cases
+    from csched_policies.cases import clauses_without_case, run_cases
 
     policies, fleet = _load(folder, fleet_file)
     outcomes = run_cases(policies, fleet, now or SystemClock().now())
     failed = [outcome for outcome in outcomes if not outcome.passed]
-    untested = [rule.id for rule in policies.rules if not rule.text.tests]
+    unseen = clauses_without_case(policies, outcomes)
     document = {
         "digest": policies.digest,
         "passed": len(outcomes) - len(failed),
         "failed": len(failed),
-        "rules_without_cases": untested,
+        "clauses_without_case": [{"rule": rule, "clause": clause} for rule, clause in unseen],
         "cases": [_case(outcome) for outcome in outcomes],
     }
     views: list[Table | str] = []
@@ -110,8 +110,8 @@ def test(output: Output, folder: Path, fleet_file: Path | None, now: datetime | 
         rows = [(str(o.where), o.rule, o.expected, o.got) for o in failed]
         views.append(Table(("WHERE", "RULE", "EXPECTED", "GOT"), rows))
     views.append(f"{document['passed']} of {len(outcomes)} cases as expected")
-    for rule_id in untested:
-        output.remark(f"warning: rule {rule_id} has no cases")
+    for rule, clause in unseen:
+        output.remark(f"warning: no case of rule {rule} is denied by {clause}")
     output.show(Rendered(document, (f"{outcome.rule} {outcome.number}" for outcome in failed), views))
     return InputError.exit_code if failed else 0
 
