@@ -225,14 +225,14 @@ class Repository:
             session.add(plan_row)
             session.flush()
             plan_id = require_id(plan_row.id)
-            standing = _standing(session, seen)
+            standing, placed = _standing(session, seen), _placed(session)
             drained = set(session.exec(select(DrainRow.site)))
             due: list[Placement] = []
             for placement in plan.placements:
                 row = standing.get(placement.job)
                 if row is None or placement.site in drained:
                     continue
-                _place(session, row, placement, plan_id)
+                _place(session, row, placement, plan_id, placed.get(require_id(row.id)))
                 if placement.start <= max(now, plan.now):
                     _intend(session, row, placement, now)
                     _keep_verdicts(session, row, plan_id, (options or {}).get(placement.job))
@@ -453,8 +453,17 @@ def _standing(session: Session, seen: Mapping[int, int]) -> Mapping[str, JobRow]
     return {str(row.id): row for row in session.exec(query) if seen.get(require_id(row.id)) == row.revision}
 
 
-def _place(session: Session, row: JobRow, placement: Placement, plan_id: int) -> None:
-    session.merge(PlacementRow(job_id=require_id(row.id), plan_id=plan_id, placement=document(placement)))
+def _placed(session: Session) -> Mapping[int, PlacementRow]:
+    """What earlier plans said of the jobs that still wait; read at once, for there may be many."""
+    query = select(PlacementRow).join(JobRow).where(JobRow.state == JobState.PENDING)
+    return {row.job_id: row for row in session.exec(query)}
+
+
+def _place(session: Session, row: JobRow, placement: Placement, plan_id: int, earlier: PlacementRow | None) -> None:
+    if earlier is None:
+        session.add(PlacementRow(job_id=require_id(row.id), plan_id=plan_id, placement=document(placement)))
+    else:
+        earlier.plan_id, earlier.placement = plan_id, document(placement)
     row.site, row.reason = placement.site, "Planned"
 
 
