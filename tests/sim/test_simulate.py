@@ -12,6 +12,7 @@ import pytest
 
 from csched import shipped
 from csched.cli import main
+from csched_sim.outputs import write_outputs
 from csched_sim.play import play
 from csched_sim.scenario import read_scenario
 
@@ -237,3 +238,24 @@ def test_philly_on_six_real_zones(tmp_path: Path, shared: Callable[[str], Path])
 
 def a100(nodes: int) -> dict[str, object]:
     return {"name": "gpu", "hardware": "dgx-a100", "nodes": nodes}
+
+
+def test_the_report_stands_alone(mixed_week: Path) -> None:
+    page = (mixed_week / "report.html").read_text()
+    assert page.count("<svg") == 3
+    assert {path.name for path in (mixed_week / "plots").iterdir()} == {"waits.svg", "carbon.svg", "utilisation.svg"}
+    assert "<script" not in page
+    assert not [part for part in ('src="', "@import", "<link") if part in page], "nothing is loaded from elsewhere"
+    for name in ("fifo", "easy", "csched", "mixed-week", "climatology"):
+        assert name in page
+
+
+def test_a_scenario_s_words_cannot_become_markup(tmp_path: Path) -> None:
+    trap = "<script>alert(1)</script>"
+    scenario = read_scenario(SCENARIO).model_copy(
+        update={"jobs": 5, "name": trap, "about": trap, "strategies": ("easy",)}
+    )
+    write_outputs(play(scenario), tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "&lt;script&gt;" in page
+    assert "<script" not in page

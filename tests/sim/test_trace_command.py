@@ -60,7 +60,7 @@ def test_what_was_dropped_is_told_in_words_and_as_json(tmp_path: Path, capsys: p
     assert main(["trace", "info", str(swf), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["jobs"], document["format"], document["jobs_by_gpus"]) == (1, "swf", {"3-4": 1})
-    assert document["reading"]["dropped"] == [{"why": "run time 0 or less", "count": 1, "first": [f"{swf}:2"]}]
+    assert document["reading"]["dropped"] == [{"why": "run time 0 or less", "count": 1, "first": ["log.swf:2"]}]
     assert document["reading"]["changed"][0]["count"] == 1
     assert len(document["reading"]["assumptions"]) == 1
 

@@ -31,7 +31,7 @@ def read_trace(
         InputError: missing, unreadable, not in its format, without any job, or with an id that is there twice.
     """
     named = trace_format or guessed_format(path)
-    notes = ReadingNotes(str(path), named)
+    notes = ReadingNotes(path.name, named)
     if named == CSCHED:
         trace = in_order(read_jobs_file(path, notes))
     else:

@@ -25,6 +25,7 @@ class ReadingNotes:
     """Everything a reader did not take as it stood, so that nothing is dropped or assumed in silence."""
 
     file: str
+    """Its name without folders: results are the same wherever the file lies."""
     format: str
     dropped: Counter[str] = field(default_factory=Counter)
     """Why a line gave no job -> how often."""
