@@ -22,7 +22,7 @@ from csched.domain.run import JobState, Script
 from csched.settings import Settings
 
 _DAEMON = Path(__file__).parent / "light_daemon.py"
-_PATIENCE_S = 60
+_PATIENCE_S = 120
 _POSSIBLE = {JobState.COMPLETED, JobState.NODE_FAIL, JobState.FAILED}
 """FAILED: the kill met the very process that was about to become the script."""
 

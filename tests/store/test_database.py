@@ -51,6 +51,15 @@ def test_sqlite_is_durable_and_strict(tmp_path: Path) -> None:
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
+def test_a_sqlite_file_is_its_owners_alone(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'csched.db'}")
+    with database.write() as session:
+        session.add(rows.MarkRow(key="any", value="thing"))
+    modes = {file.name: oct(file.stat().st_mode & 0o777) for file in tmp_path.iterdir()}
+    database.close()
+    assert modes == dict.fromkeys(("csched.db", "csched.db-wal", "csched.db-shm"), "0o600")
+
+
 def test_what_raises_leaves_nothing_behind(url: str) -> None:
     database = Database(url)
 

@@ -107,10 +107,21 @@ def _engine(url: str) -> Engine:
             f"csched keeps its state in a SQLite file or in PostgreSQL, not in `{parsed.drivername}`",
             hint="set CSCHED_DATABASE to sqlite:////path/csched.db or postgresql+psycopg://user@host/name",
         )
+    _make_private(Path(parsed.database))
     engine = create_engine(parsed, connect_args={"timeout": _BUSY_S})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_private(file: Path) -> None:
+    """Scripts and variables are nobody else's business; SQLite's other files take the mode of this one."""
+    try:
+        file.touch(mode=0o600, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(
+            f"the database `{file}` does not answer: {error.strerror}", hint="see CSCHED_DATABASE and CSCHED_HOME"
+        ) from error
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
