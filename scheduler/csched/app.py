@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from csched import shipped
 from csched.clock import SystemClock
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from csched.store.world import StoreWorld
 
 __all__ = ["App", "Settings", "load_settings", "open_app"]
+
+_HANDED_OVER_AT_ONCE: Final = 20
+"""Starting processes takes time, and news of those that run must not wait for all that are still to start."""
 
 
 @dataclass
@@ -209,7 +212,7 @@ class App:
 
     def poll(self) -> tuple[JobRecord, ...]:
         """Hand over what was left lying, pass cancellations on, take over news. Returns the jobs that changed."""
-        for order in self.store.orders():
+        for order in self.store.orders(limit=_HANDED_OVER_AT_ONCE):
             self.dispatcher.dispatch(order)
             self.store.handed_over(order.attempt)
         alive = self.store.alive()

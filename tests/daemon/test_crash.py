@@ -68,6 +68,8 @@ class Drill:
         if self.dice.random() < 0.8:
             self.stop()
             self.start()
+            if self.dice.random() < 0.7:  # else the next kill may meet it half started
+                self.require_light()
 
     def stop(self) -> None:
         assert self.daemon is not None

@@ -168,9 +168,8 @@ def test_cancelling_ends_the_whole_process_group(dispatcher: LocalDispatcher, or
 def test_what_a_script_leaves_behind_is_ended_with_it(
     dispatcher: LocalDispatcher, order: Orders, tmp_path: Path
 ) -> None:
-    wanted = order(
-        f"setsid sh -c 'echo $$ > {tmp_path}/stray; exec sleep 60' & while [ ! -s {tmp_path}/stray ]; do sleep 0.05; done"
-    )
+    body = f"setsid sh -c 'echo $$ > {tmp_path}/stray; exec sleep 60' &\n"
+    wanted = order(f"{body}while [ ! -s {tmp_path}/stray ]; do sleep 0.05; done")
     dispatcher.dispatch(wanted)
     assert ended(dispatcher, wanted).state is JobState.COMPLETED
     assert gone(int((tmp_path / "stray").read_text()))

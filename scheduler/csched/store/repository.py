@@ -261,13 +261,17 @@ class Repository:
 
     # Attempts: what was started
 
-    def orders(self, attempts: Collection[str] | None = None) -> tuple[DispatchOrder, ...]:
-        """The attempts of living jobs that no dispatcher is known to have; handing one over may be repeated."""
+    def orders(self, attempts: Collection[str] | None = None, *, limit: int = MOST_ROWS) -> tuple[DispatchOrder, ...]:
+        """The attempts of living jobs that no dispatcher is known to have, oldest job first.
+
+        Handing one over may be repeated.
+        """
         query = (
             select(JobRow, AttemptRow)
             .join(AttemptRow, col(AttemptRow.attempt) == col(JobRow.attempt))
             .where(col(JobRow.state).in_(ALIVE), col(AttemptRow.handed_over).is_(None))
             .order_by(col(JobRow.id))
+            .limit(limit)
         )
         if attempts is not None:
             query = query.where(col(AttemptRow.attempt).in_(list(attempts)))
