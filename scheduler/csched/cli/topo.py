@@ -90,3 +90,46 @@ def _gpu_table(graph: "Topology") -> Table:
         mig = str(facts.get("mig", "off"))
         rows.append((gpu, facts.get("product", ""), facts["domain"], nvlink, mig, facts.get("bus_id", "")))
     return Table(("GPU", "PRODUCT", "NVLINK DOMAIN", ">NVLINK GB/S", ">MIG", "BUS"), rows)
+
+
+@command.command()
+@click.argument("file", metavar="FILE", type=_FILE)
+@click.option(
+    "--hardware", "key", required=True, metavar="KIND", help="Kind of hardware it ran on, as in the catalogue."
+)
+@output_options
+def calibrate(output: Output, file: Path, key: str) -> None:
+    """Find the efficiency of NVLink or fabric from a run of nccl-tests: on one node, or across nodes.
+
+    \b
+    Example:
+      all_reduce_perf -b 8 -e 8G -f 2 -g 8 > run.txt && csched topo calibrate run.txt --hardware dgx-h100
+    """
+    from csched.errors import InputError
+    from csched.formats.files import read_text
+    from csched.formats.validation import did_you_mean
+    from csched.topology.calibration import calibrate as calibrate_run
+    from csched.topology.catalogue import shipped
+
+    if key not in shipped():
+        raise InputError(f"unknown hardware `{key}`", hint=did_you_mean(key, list(shipped())))
+    found = calibrate_run(read_text(file), str(file), shipped()[key])
+    share, latency_us = found.efficiency.share, found.efficiency.latency_s * 1e6
+    document = {
+        "hardware": found.hardware,
+        "medium": found.medium.value,
+        "collective": found.collective.value,
+        "ranks": found.ranks,
+        "nodes": found.nodes,
+        "nominal_gb_per_s": found.nominal_gb_per_s,
+        "gb_per_s": found.gb_per_s,
+        "share": share,
+        "latency_us": latency_us,
+    }
+    rows = [
+        ("medium", f"{found.medium.value} of {found.hardware}, {found.ranks} ranks on {found.nodes} nodes"),
+        ("bandwidth", f"{found.gb_per_s:,.1f} of {found.nominal_gb_per_s:,.0f} GB/s, one direction"),
+        ("share", f"{share:.3f}"),
+        ("latency", f"{latency_us:.1f} us a step"),
+    ]
+    output.show(Rendered(document, [f"share {share:.4f}", f"latency_us {latency_us:.2f}"], [Pairs(rows)]))
