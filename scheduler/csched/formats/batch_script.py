@@ -85,7 +85,7 @@ def read_batch_script(
     for one in given.values():
         if one.option.use is Use.REFUSED:
             raise InputError(f"`--{one.option.name}` is not supported", hint=one.option.text, where=one.where)
-    name = _read(given["job-name"], _job_name) if "job-name" in given else PurePosixPath(file).name[:64]
+    name = _read(given["job-name"], _label) if "job-name" in given else _named_after(file)
     folder = around.folder / (_text(given, "chdir") or "")
     script = Script(
         body=text,
@@ -101,7 +101,7 @@ def read_batch_script(
         job=_job(given, file, around),
         script=script,
         name=name,
-        account=_text(given, "account"),
+        account=_read(given["account"], _label) if "account" in given else None,
         held="hold" in given,
         remarks=tuple(_unread(text)),
     )
@@ -302,10 +302,16 @@ def _hardware_of_type(kind: str, named: object, known: Collection[str], where: W
     raise InputError(f"GPUs of type `{kind}` are not in `--hardware={'|'.join(named)}`", where=where)
 
 
-def _job_name(text: str) -> str:
+def _label(text: str) -> str:
     if not 1 <= len(text) <= 64 or not text.isprintable() or "/" in text:
-        raise ValueError(f"`{text}` is not a job name: 1 to 64 characters without `/`")
+        raise ValueError(f"`{text}` is not a name: 1 to 64 printable characters without `/`")
     return text
+
+
+def _named_after(file: str) -> str:
+    """The script's file name; what a job's name must not have becomes `_`."""
+    name = PurePosixPath(file).name[:64]
+    return "".join(character if character.isprintable() else "_" for character in name) or "script"
 
 
 def _file_pattern(given: Mapping[str, Given], name: str, default: str) -> str:
