@@ -19,6 +19,8 @@ METHODS: Final = {
     "bounded_slowdown": "max(1, (wait + run time) / max(run time, 10 s))",
     "utilisation": "GPU-hours of the jobs / (GPUs of the fleet x makespan); GPUs held but not asked for do not count",
     "makespan": "from the first submission to the last end",
+    "completion": "a run that reached its limit was cut there and counts as completed",
+    "deadline_misses": "jobs that ended after their deadline, and jobs with a deadline that never ran",
     "policy_violations": "each run screened again at its own start; 0 where no policies were given",
 }
 

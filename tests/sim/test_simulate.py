@@ -224,7 +224,7 @@ def test_philly_on_six_real_zones(tmp_path: Path, shared: Callable[[str], Path])
     policies.mkdir()
     (policies / "no-sweden.yaml").write_text(NO_SWEDEN)
     world = ["--trace", str(jobs), "--fleet", str(fleet), "--carbon", str(carbon), "--policies", str(policies)]
-    world += ["--slot", "30m", "--horizon", "24h"]
+    world += ["--slot", "1h", "--horizon", "24h"]
     chosen = ["--strategy", "fifo", "--strategy", "easy", "--strategy", "csched"]
     assert main(["simulate", *world, *chosen, "--out", str(tmp_path / "out")]) == 0
     strategies = summary_of(tmp_path / "out")["strategies"]
