@@ -54,7 +54,9 @@ class Operator(Value):
     kind: (
         Literal["public_research", "public_admin", "private_eu", "private_third_country", "joint_undertaking"] | None
     ) = None
-    adequacy: tuple[Literal["dpf-eu-us", "dpf-swiss-us", "uk-us-bridge", "pipeda", "appi", "pipa-kr"], ...] | None = None
+    adequacy: tuple[Literal["dpf-eu-us", "dpf-swiss-us", "uk-us-bridge", "pipeda", "appi", "pipa-kr"], ...] | None = (
+        None
+    )
     """Conditional adequacy decisions that cover the operator; null is unknown, and then none of them counts."""
 
 
