@@ -16,15 +16,27 @@ from csched_sim.summary import summary, timing
 from csched_sim.traces.trace import TraceJob
 
 
-def write_outputs(played: Played, folder: Path) -> dict[str, object]:
-    """summary.json, timing.json, jobs.parquet, plots and report.html in `folder`, made where missing; the summary.
+def make_folder(folder: Path) -> None:
+    """Make `folder` where it is missing: asked for before a long simulation rather than after it.
 
     Raises:
-        InputError: the folder cannot be made or written to.
+        InputError: it cannot be made.
     """
-    told = summary(played.simulation, played.scenario, played.notes)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write there: {error.strerror}", where=Where(file=str(folder))) from error
+
+
+def write_outputs(played: Played, folder: Path) -> dict[str, object]:
+    """summary.json, timing.json, jobs.parquet, plots and report.html in `folder`; returns the summary.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    told = summary(played.simulation, played.scenario, played.notes)
+    make_folder(folder)
+    try:
         (folder / "summary.json").write_text(_json(told), encoding="utf-8")
         (folder / "timing.json").write_text(_json(timing(played.simulation)), encoding="utf-8")
         _write_jobs(played, folder / "jobs.parquet")

@@ -146,6 +146,9 @@ def test_an_unknown_strategy_is_a_usage_error_with_the_known_ones(
 def test_missing_options_and_files_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["simulate", "--fleet", DEMO, "--out", str(tmp_path)]) == 2
     assert "--trace, --carbon is missing" in capsys.readouterr().err
+    (tmp_path / "taken").write_text("")
+    assert main(["simulate", str(SCENARIO), "--out", str(tmp_path / "taken")]) == 3
+    assert "cannot write there" in capsys.readouterr().err
     assert main(["simulate", str(tmp_path / "no.yaml"), "--out", str(tmp_path)]) == 3
     assert "no such file" in capsys.readouterr().err
 

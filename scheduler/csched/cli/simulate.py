@@ -46,10 +46,12 @@ def command(output: Output, /, *, scenario: Path | None, out: Path, **options: A
 
     The same scenario and seed give the same summary.json, byte for byte; how long it took is in timing.json.
     """
-    from csched_sim.outputs import write_outputs
+    from csched_sim.outputs import make_folder, write_outputs
 
     given = {name: value for name, value in options.items() if value not in {None, ()}}
-    played = _played(_scenario(scenario, given), output)
+    chosen = _scenario(scenario, given)
+    make_folder(out)
+    played = _played(chosen, output)
     summary = write_outputs(played, out)
     for warning in played.simulation.warnings:
         output.remark(warning)
