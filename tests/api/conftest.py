@@ -28,5 +28,5 @@ def served(tmp_path: Path) -> Iterator[Served]:
     _, ada = app.store.create_token("ada")
     _, bob = app.store.create_token("bob")
     _, admin = app.store.create_token("root", "admin")
-    yield Served(app, create_api(app), ada, bob, admin)
+    yield Served(app, create_api(app, ["testserver"]), ada, bob, admin)
     app.close()
