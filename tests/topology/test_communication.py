@@ -101,7 +101,7 @@ def test_a_whole_quad_uses_all_three_edges_of_each_gpu():
     quad = shipped()["gh200-quad"]
     assert [inside_level(quad, members).gb_per_s for members in (2, 3, 4)] == [150, 300, 450]
     graph = domain_graph(quad, "d")
-    assert group_bottleneck(graph, ["d/n0/g0", "d/n0/g1"]).gb_per_s == inside_level(quad, 2).gb_per_s
+    assert group_bottleneck(graph, ["d/g0", "d/g1"]).gb_per_s == inside_level(quad, 2).gb_per_s
 
 
 def test_kimi_k2_moves_to_its_generators_in_about_the_published_1_3_seconds():

@@ -10,7 +10,9 @@ from csched.cli.output import Output, output_options
 from csched.report.rendering import Pairs, Rendered, Table
 
 if TYPE_CHECKING:
+    from csched.domain.plan import Placement
     from csched.topology.graph import Topology
+    from csched.topology.scene import Scene
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -133,3 +135,95 @@ def calibrate(output: Output, file: Path, key: str) -> None:
         ("latency", f"{latency_us:.1f} us a step"),
     ]
     output.show(Rendered(document, [f"share {share:.4f}", f"latency_us {latency_us:.2f}"], [Pairs(rows)]))
+
+
+@command.command()
+@click.argument("what", metavar="SITE[/DOMAIN|/NODE]|HARDWARE")
+@click.option("--fleet", "fleet_file", type=_FILE, help="Fleet YAML; default is that of the settings.")
+@click.option("--plan", "plan_file", type=_FILE, help="A plan (JSON) whose jobs that start at once are drawn as used.")
+@click.option("--job", metavar="ID", help="The plan's job to show, with the edge that slows it.")
+@click.option("--svg", "svg_file", type=_FILE, help="Also write the drawing as SVG.")
+@output_options
+def show(
+    output: Output,
+    what: str,
+    *,
+    fleet_file: Path | None,
+    plan_file: Path | None,
+    job: str | None,
+    svg_file: Path | None,
+) -> None:
+    """Draw a site, an NVLink domain or a node, or one domain of a kind of hardware.
+
+    \b
+    Examples:
+      csched topo show gh200-quad
+      csched topo show essonne --plan plan.json --job llama --svg essonne.svg
+      csched topo show essonne/gb300-d001 --plan plan.json --job llama
+    """
+    from csched.errors import InputError, Where
+    from csched.topology.sketch import lines
+    from csched.topology.svg import document
+
+    scene = _scene(what, fleet_file, plan_file, job)
+    if svg_file is not None:
+        try:
+            svg_file.write_text(document(scene), encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"the drawing cannot be written: {error.strerror}", where=Where(str(svg_file))) from error
+    domains = [
+        {
+            "partition": partition.name,
+            "domain": domain.name,
+            "nodes": [{"node": node.name, "gpus": [use.value for use in node.gpus]} for node in domain.nodes],
+        }
+        for partition in scene.partitions
+        for domain in partition.domains
+    ]
+    slowest = scene.slowest and {"medium": scene.slowest.medium.value, "gb_per_s": scene.slowest.gb_per_s}
+    drawn = {"shown": scene.title, "job": scene.job, "slowest": slowest, "domains": domains}
+    names = [str(domain["domain"]) for domain in domains]
+    output.show(Rendered(drawn, names, ["\n".join(lines(scene))]))
+
+
+def _scene(what: str, fleet_file: Path | None, plan_file: Path | None, job: str | None) -> "Scene":
+    """A kind of hardware by its key, else a site or `SITE/PART` of the fleet."""
+    from csched import shipped as files
+    from csched.errors import InputError, UsageError
+    from csched.formats.fleet import read_fleet
+    from csched.formats.validation import did_you_mean
+    from csched.settings import Settings
+    from csched.topology.catalogue import hardware_of, shipped
+    from csched.topology.scene import hardware_scene, holdings_of, scene_of_part, site_scene
+
+    if job is not None and plan_file is None:
+        raise UsageError("--job needs a plan", hint="name the plan with --plan PLAN.json")
+    if what in shipped():
+        return hardware_scene(shipped()[what])
+    fleet = read_fleet(fleet_file or Settings().fleet or files.demo_fleet())
+    site_id, _, part = what.partition("/")
+    known = [site.id for site in fleet.sites]
+    if site_id not in known:
+        hint = did_you_mean(site_id, [*known, *shipped()])
+        raise InputError(f"`{site_id}` is no site of the fleet and no hardware", hint=hint)
+    site, hardware = fleet.site(site_id), hardware_of(fleet)
+    placements = _placements(plan_file, job) if plan_file else ()
+    scene = site_scene(site, hardware, holdings_of(placements, site, hardware), job)
+    return scene_of_part(scene, part) if part else scene
+
+
+def _placements(plan_file: Path, job: str | None) -> "tuple[Placement, ...]":
+    from pydantic import ValidationError
+
+    from csched.domain.plan import Plan
+    from csched.errors import InputError, Where
+    from csched.formats.files import read_text
+    from csched.formats.validation import input_error
+
+    try:
+        plan = Plan.model_validate_json(read_text(plan_file))
+    except ValidationError as error:
+        raise input_error(error, lambda path: Where(str(plan_file), field=".".join(map(str, path)))) from error
+    if job is not None and job not in {placement.job for placement in plan.placements}:
+        raise InputError(f"the plan places no job `{job}`", where=Where(str(plan_file)))
+    return plan.placements

@@ -2,7 +2,8 @@
 
 How a site is cabled is rarely published. What is built here is the rail-optimised, non-blocking fat tree of NVIDIA's
 SuperPOD pages: the i-th GPU of every node sits on leaf i of its group, groups are as large as half a leaf's ports,
-two tiers up to a leaf's number of ports, three beyond. Names such as `gpu/d17/n2/g3` are the site's own numbering.
+two tiers up to a leaf's number of ports, three beyond. Domains and nodes are called as in a plan: `gb300-d017` and
+`gb300-d017-n02`, or `b200-n0004` where the node is the domain; a GPU is `essonne/gb300-d017-n02/g3`.
 """
 
 from collections.abc import Mapping
@@ -72,7 +73,7 @@ def domain_graph(hardware: Hardware, name: str, nodes: int | None = None) -> Top
     """
     graph: Topology = nx.Graph()
     for node_number in range(hardware.nodes_per_domain if nodes is None else nodes):
-        node = f"{name}/n{node_number}"
+        node = node_name(hardware, name, node_number)
         for position in range(hardware.gpus_per_node):
             graph.add_node(
                 f"{node}/g{position}", kind=Kind.GPU.value, node=node, domain=name, index=position, rail=position
@@ -87,6 +88,16 @@ def domain_graph(hardware: Hardware, name: str, nodes: int | None = None) -> Top
         for gpu in gpus:
             connect(graph, gpu, hub, Medium.NVLINK, hardware.nvlink_gb_per_s)
     return graph
+
+
+def domain_name(partition: str, hardware: Hardware, index: int) -> str:
+    """The partition's domain number `index`, from 0."""
+    return f"{partition}-n{index + 1:04}" if hardware.nodes_per_domain == 1 else f"{partition}-d{index + 1:03}"
+
+
+def node_name(hardware: Hardware, domain: str, index: int) -> str:
+    """The domain's node number `index`, from 0; a domain of one node is called as the node."""
+    return domain if hardware.nodes_per_domain == 1 else f"{domain}-n{index + 1:02}"
 
 
 def nic_count(hardware: Hardware) -> int:
@@ -142,7 +153,7 @@ def _add_partition(graph: Topology, site: str, partition: Partition, hardware: H
     whole, rest = divmod(partition.node_count(hardware), hardware.nodes_per_domain)
     sizes = [hardware.nodes_per_domain] * whole + ([rest] if rest else [])
     prefix = f"{site}/{partition.name}"
-    names = [f"{prefix}/d{number}" for number in range(len(sizes))]
+    names = [f"{site}/{domain_name(partition.name, hardware, number)}" for number in range(len(sizes))]
     for name, nodes in zip(names, sizes, strict=True):
         graph.add_node(
             name,
