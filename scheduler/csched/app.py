@@ -63,9 +63,16 @@ class App:
 
     @cached_property
     def carbon(self) -> CarbonSource:
+        from csched.carbon.climatology import NAME
         from csched.carbon.sources import open_source
 
-        return open_source(self.settings.carbon)
+        spec = self.settings.carbon
+        if spec == NAME:
+            return open_source(spec)
+        from csched.carbon.kept import KeptCarbon
+
+        zones = sorted({site.grid_zone for site in self.fleet.sites})
+        return KeptCarbon(spec, lambda: open_source(spec), zones, self.store.carbon_cache, self.clock)
 
     @cached_property
     def store(self) -> "Repository":

@@ -38,7 +38,7 @@ _LONGEST_ERROR: Final = 2000
 
 @runtime_checkable
 class Refreshable(Protocol):
-    """A carbon source whose values come from elsewhere; climatology and files have nothing to refresh."""
+    """A carbon source whose values may change while the daemon runs; the climatology has nothing to refresh."""
 
     def refresh(self) -> None: ...
 

@@ -48,6 +48,16 @@ class CarbonSource(Protocol):
         ...
 
 
+class CarbonCache(Protocol):
+    def keep(self, source: str, outlook: CarbonOutlook, read_at: datetime) -> None:
+        """Keep this reading in place of the source's earlier one."""
+        ...
+
+    def kept(self, source: str) -> tuple[CarbonOutlook, datetime] | None:
+        """The source's last good reading and when it was taken."""
+        ...
+
+
 class Dispatcher(Protocol):
     """Starts jobs where the plan says and tells what became of them. Every call may be repeated."""
 

@@ -23,6 +23,7 @@ from csched.domain.snapshot import Snapshot
 from csched.errors import InputError, Refused, Where
 from csched.formats.validation import did_you_mean, input_error
 from csched.ports import Clock
+from csched.store.carbon_cache import CarbonCacheTable
 from csched.store.database import Database
 from csched.store.mapping import (
     changed_job,
@@ -77,6 +78,10 @@ class Repository:
 
     def close(self) -> None:
         self._database.close()
+
+    @property
+    def carbon_cache(self) -> CarbonCacheTable:
+        return CarbonCacheTable(self._database)
 
     # Jobs: what users ask for
 

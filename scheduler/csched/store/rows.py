@@ -6,7 +6,7 @@ Instants are stored in UTC; what is only ever read whole is one JSON document; w
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, DateTime, Dialect, LargeBinary, Text, TypeDecorator
+from sqlalchemy import JSON, Column, DateTime, Dialect, LargeBinary, Text, TypeDecorator
 from sqlmodel import Field, SQLModel
 
 Document = dict[str, Any]
@@ -113,16 +113,13 @@ class LedgerRow(SQLModel, table=True):
 
 
 class CarbonRow(SQLModel, table=True):
-    """One intensity that a remote source gave; the newest issue of each (source, zone, start) is kept."""
+    """The last good reading of a source."""
 
     __tablename__ = "carbon_cache"
 
     source: str = Field(primary_key=True)
-    zone: str = Field(primary_key=True)
-    start_s: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    end_s: int = Field(sa_column=Column(BigInteger, nullable=False))
-    g_per_kwh: float
-    fetched: datetime = Field(sa_type=Utc)
+    outlook: Document = Field(sa_column=Column(JSON, nullable=False))
+    read_at: datetime = Field(sa_type=Utc)
 
 
 class DrainRow(SQLModel, table=True):

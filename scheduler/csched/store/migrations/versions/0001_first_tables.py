@@ -15,12 +15,9 @@ def upgrade() -> None:
     op.create_table(
         "carbon_cache",
         sa.Column("source", sa.String(), nullable=False),
-        sa.Column("zone", sa.String(), nullable=False),
-        sa.Column("start_s", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("end_s", sa.BigInteger(), nullable=False),
-        sa.Column("g_per_kwh", sa.Float(), nullable=False),
-        sa.Column("fetched", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("source", "zone", "start_s"),
+        sa.Column("outlook", sa.JSON(), nullable=False),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("source"),
     )
     op.create_table(
         "drains",
