@@ -9,6 +9,7 @@ import click
 
 from csched.cli.output import Output, output_options
 from csched.cli.parameters import INSTANT
+from csched.cli.policy_diff import diff
 from csched.clock import SystemClock
 from csched.domain.verdict import SiteVerdict
 from csched.errors import InputError, PolicyContradiction
@@ -27,13 +28,17 @@ _now = click.option("--now", type=INSTANT, help="Judge as of this instant; defau
 
 @click.group()
 def command() -> None:
-    """Check, test and explain the rules for data.
+    """Check, test, compare and explain the rules for data.
 
     \b
     csched policy check policies/library --fleet traces/fleets/demo.yaml
     csched policy test policies/library
+    csched policy diff policies/library my-policies --jobs traces/jobs/demo.csv --fleet traces/fleets/demo.yaml
     csched policy explain --job traces/jobs/demo.csv --fleet traces/fleets/demo.yaml
     """
+
+
+command.add_command(diff)
 
 
 @command.command()

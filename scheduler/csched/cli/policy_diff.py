@@ -1,0 +1,184 @@
+"""csched policy diff: what another set of rules would change, for the jobs of a file or those of the last days."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from csched.cli.output import Output, output_options
+from csched.cli.parameters import DURATION_S, INSTANT
+from csched.clock import SystemClock
+from csched.errors import UsageError
+from csched.report.rendering import Rendered, Table
+from csched.report.words import iso, listed
+
+if TYPE_CHECKING:
+    from csched.domain.job import Job
+    from csched.domain.site import Fleet
+    from csched_policies.difference import Cause, ChangedClass, Difference, SiteChange
+
+_PATH = click.Path(path_type=Path)
+_SHOWN_CLASSES = 30
+
+
+@click.command()
+@click.argument("old", metavar="OLD", type=_PATH)
+@click.argument("new", metavar="NEW", type=_PATH)
+@click.option("--jobs", "jobs_file", metavar="JOBS", type=_PATH, help="A jobs file: each of its jobs is judged twice.")
+@click.option("--since", "since_s", metavar="30d", type=DURATION_S, help="Instead: jobs handed in since then, at most.")
+@click.option("--fleet", "fleet_file", type=_PATH, help="Fleet file; with --since, default: that of the settings.")
+@click.option("--now", type=INSTANT, help="Judge as of this instant; default: the present.")
+@output_options
+def diff(
+    output: Output,
+    old: Path,
+    new: Path,
+    *,
+    jobs_file: Path | None,
+    since_s: int | None,
+    fleet_file: Path | None,
+    now: datetime | None,
+) -> None:
+    """Say which jobs another folder of rules judges otherwise, at which sites and because of which clause.
+
+    Changed rules, groups of countries and tenants are listed even where no job notices. The exit code is 0 whether
+    anything changes or not; --quiet prints the jobs that change.
+
+    \b
+    Examples:
+      csched policy diff policies/library my-policies --jobs traces/jobs/demo.csv --fleet traces/fleets/demo.yaml
+      csched policy diff /etc/csched/policies my-policies --since 30d
+    """
+    from csched_policies.difference import compare
+    from csched_policies.load import load_policies
+
+    jobs, fleet = _jobs_and_fleet(output, jobs_file, since_s, fleet_file)
+    with output.working("comparing"):
+        before, after = load_policies(old, fleet), load_policies(new, fleet)
+        found = compare(before, after, jobs, fleet, now or SystemClock().now())
+    document = {"digest_before": before.digest, "digest_after": after.digest, **_document(found)}
+    output.show(Rendered(document, found.changed, _view(found)))
+
+
+def _jobs_and_fleet(
+    output: Output, jobs_file: Path | None, since_s: int | None, fleet_file: Path | None
+) -> "tuple[Sequence[Job], Fleet]":
+    from csched.formats.fleet import read_fleet
+    from csched.formats.jobs import read_jobs
+
+    if (jobs_file is None) == (since_s is None):
+        raise UsageError("give the jobs by one of --jobs and --since", hint="--jobs FILE, or --since 30d")
+    if jobs_file is not None:
+        if fleet_file is None:
+            raise UsageError("--jobs needs --fleet", hint="name the fleet that the jobs are judged at")
+        return read_jobs(jobs_file), read_fleet(fleet_file)
+    return _submitted(output, timedelta(seconds=since_s or 0), fleet_file)
+
+
+def _submitted(output: Output, past: timedelta, fleet_file: Path | None) -> "tuple[Sequence[Job], Fleet]":
+    """The newest jobs that were handed in since; the store answers with so many at most."""
+    from csched.app import open_app
+    from csched.formats.fleet import read_fleet
+    from csched.store.repository import MOST_ROWS
+
+    with closing(open_app()) as app:
+        since = app.clock.now() - past
+        records = app.store.jobs(submitted_from=since, newest_first=True, limit=MOST_ROWS)
+        if len(records) == MOST_ROWS:
+            output.remark(f"only the newest {MOST_ROWS} jobs are judged")
+        fleet = read_fleet(fleet_file) if fleet_file else app.fleet
+        return [record.job for record in reversed(records)], fleet
+
+
+def _document(found: "Difference") -> dict[str, object]:
+    return {
+        "jobs": found.jobs,
+        "decisions": found.decisions,
+        "changed_jobs": len(found.changed),
+        "stranded_jobs": found.stranded,
+        "rescued_jobs": found.rescued,
+        "content": [
+            {"kind": each.kind, "name": each.name, "change": each.change, "detail": each.detail}
+            for each in found.content
+        ],
+        "classes": [_class_document(each) for each in found.classes],
+    }
+
+
+def _class_document(found: "ChangedClass") -> dict[str, object]:
+    return {
+        "labels": {path: _plain(value) for path, value in found.labels.items()},
+        "jobs": found.jobs,
+        "examples": list(found.examples),
+        "sites_before": found.sites_before,
+        "sites_after": found.sites_after,
+        "changes": [_change_document(change) for change in found.changes],
+    }
+
+
+def _change_document(change: "SiteChange") -> dict[str, object]:
+    return {
+        "site": change.site,
+        "change": change.turn.value,
+        "latest_end_before": iso(change.until_before),
+        "latest_end_after": iso(change.until_after),
+        "causes": [
+            {
+                "rule": cause.rule,
+                "clause": cause.clause,
+                "seen": _plain(cause.seen),
+                "needed_before": cause.needed_before,
+                "needed_after": cause.needed_after,
+                "because": list(cause.because),
+            }
+            for cause in change.causes
+        ],
+    }
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _view(found: "Difference") -> Iterator[Table | str]:
+    for change in found.content:
+        yield change.message
+    if found.classes:
+        rows = [row for each in found.classes[:_SHOWN_CLASSES] for row in _rows(each)]
+        yield Table((">JOBS", "LABELS", "SITE", "CHANGE", "WHY", "SUCH AS"), rows)
+    if len(found.classes) > _SHOWN_CLASSES:
+        yield f"{len(found.classes) - _SHOWN_CLASSES} smaller classes of jobs are not shown; --json has them all."
+    yield (
+        f"{len(found.changed)} of {found.jobs} jobs change verdict ({found.decisions} decisions compared); "
+        f"{found.stranded} lose their last site, {found.rescued} get their first."
+    )
+
+
+def _rows(found: "ChangedClass") -> Iterator[tuple[str, ...]]:
+    labels = ", ".join(f"{path}: {_words(value)}" for path, value in found.labels.items()) or "any"
+    count, such_as = str(found.jobs), listed(found.examples)
+    for change in found.changes:
+        yield count, labels, change.site, _turned(change), "; ".join(map(_why, change.causes)), such_as
+        count = labels = such_as = ""
+
+
+def _turned(change: "SiteChange") -> str:
+    if change.turn != "bounded":
+        return change.turn.value
+    return f"until {iso(change.until_after) or 'any end'}, was {iso(change.until_before) or 'any end'}"
+
+
+def _why(cause: "Cause") -> str:
+    because = f" ({', '.join(cause.because)})" if cause.because else ""
+    before, after = _words(cause.needed_before), _words(cause.needed_after)
+    needed = f"needs {after}" if before == after else f"needed {before}, now {after}"
+    return f"{cause.rule}: {cause.clause} is {_words(cause.seen)}; {needed}{because}"
+
+
+def _words(value: object) -> str:
+    if value is None:
+        return "nothing"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
