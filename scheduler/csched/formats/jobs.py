@@ -38,7 +38,7 @@ def parse_jobs(text: str, file: str, *, json_lines: bool) -> tuple[Job, ...]:
     jobs: list[Job] = []
     first_line: dict[str, int] = {}
     for line, row in _json_rows(text, file) if json_lines else csv_rows(text, file):
-        job = _job(row, file, line)
+        job = job_of(row, file, line)
         if job.job in first_line:
             raise InputError(
                 f"job `{job.job}` is there twice, first in line {first_line[job.job]}", where=Where(file, line, "job")
@@ -107,7 +107,12 @@ def _json_rows(text: str, file: str) -> Iterator[tuple[int, dict[str, object]]]:
         yield line, values
 
 
-def _job(row: Mapping[str, object], file: str, line: int) -> Job:
+def job_of(row: Mapping[str, object], file: str, line: int) -> Job:
+    """The job of one row, field -> value, empty ones left out; columns for the simulator alone are passed over.
+
+    Raises:
+        InputError: with the line, the column and what was expected.
+    """
     values = {name: value for name, value in row.items() if name not in SIMULATED_COLUMNS and value is not None}
     for name in _LISTS & values.keys():
         if isinstance(cell := values[name], str):
