@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from csched.errors import InputError
-from csched_sim.traces.reading import guessed_format, read_trace
+from csched_sim.traces.reading import read_trace
 from csched_sim.traces.trace import ReadingNotes, TraceJob
 
 SWF = """\
@@ -32,6 +32,12 @@ def read(tmp_path: Path, name: str, text: str) -> tuple[list[TraceJob], ReadingN
     return read_trace(path)
 
 
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "trace"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
 def test_swf_sizes_limits_and_cuts(tmp_path: Path) -> None:
     trace, _ = read(tmp_path, "log.swf", SWF)
     told = [(t.job.job, t.job.gpus, t.job.time_limit_s, t.runtime_s, t.job.user) for t in trace]
@@ -51,7 +57,8 @@ def test_swf_counts_and_locates_what_it_drops(tmp_path: Path) -> None:
         "run time 0 or less": (1, ["6"]),
         "no submission time": (1, ["7"]),
         "no size": (1, ["8"]),
-        "malformed: not numbers": (2, ["9", "10"]),
+        "malformed: not 18 fields": (1, ["9"]),
+        "malformed: not numbers, or out of range": (1, ["10"]),
     }
     assert notes.changed == {
         "size assumed: processors used, for want of processors requested": 1,
@@ -97,12 +104,15 @@ def test_philly_is_put_in_order_and_its_zone_is_flagged(tmp_path: Path) -> None:
     assert trace[0].job.submit == datetime(2017, 10, 9, 6, 13, 3, tzinfo=UTC)
     assert sum(notes.dropped.values()) == 5
     assert any("UTC" in assumption for assumption in notes.assumptions)
-    assert notes.changed == {"run time rounded up to a whole second": 1}
+    assert notes.changed == {
+        "run time rounded up to a whole second": 1,
+        "limit assumed: the run time, for want of a time requested": 2,
+    }
 
 
 def test_philly_without_a_column_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the column `cluster` is missing"):
-        read(tmp_path, "philly.csv", "timestamp,duration,num_gpus\n")
+        read_trace(written(tmp_path, "timestamp,duration,num_gpus\n"), "philly")
 
 
 def test_a_jobs_file_tells_true_run_times_from_expected_ones(tmp_path: Path) -> None:
@@ -152,18 +162,6 @@ def test_the_first_jobs_are_the_first_by_submission(tmp_path: Path) -> None:
     path = tmp_path / "philly.csv"
     path.write_text(PHILLY)
     assert [traced.job.job for traced in read_trace(path, limit=1)[0]] == ["philly-3"]
-
-
-@pytest.mark.parametrize(("name", "text", "expected"), [
-    ("a.swf", "", "swf"),
-    ("a.swf.txt", "", "swf"),
-    ("a.csv", PHILLY, "philly"),
-    ("a.csv", "job,gpus,time_limit_s\n", "csched"),
-])  # fmt: skip
-def test_formats_are_told_by_name_and_first_line(tmp_path: Path, name: str, text: str, expected: str) -> None:
-    path = tmp_path / name
-    path.write_text(text)
-    assert guessed_format(path) == expected
 
 
 def test_files_that_cannot_be_read_are_refused_in_words(tmp_path: Path) -> None:

@@ -3,28 +3,29 @@
 import gzip
 import io
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, Literal, TextIO, cast
 
 from csched.errors import InputError, Where
 
 
 @contextmanager
-def open_lines(path: Path) -> Iterator[Iterable[str]]:
-    """The lines of `path`, with their ends; archives hold stray Latin-1 in comments, so a bad byte becomes U+FFFD.
+def open_lines(path: Path, errors: Literal["strict", "replace"] = "replace") -> Iterator[TextIO]:
+    """The text of `path`, its line ends as they are. Gzip is told by its first two bytes, not by the name.
 
-    Gzip is told by its first two bytes, not by the name.
+    Archives hold stray Latin-1 in comments, so unless `errors` is strict a bad byte becomes U+FFFD.
 
     Raises:
-        InputError: missing, a folder, unreadable, or not a whole gzip file.
+        InputError: missing, a folder, unreadable, not a whole gzip file, or (strict) not UTF-8.
     """
     where = Where(file=str(path))
     try:
         with path.open("rb") as raw:
             packed = raw.peek(2)[:2] == b"\x1f\x8b"
-            stream = gzip.GzipFile(fileobj=raw) if packed else raw
-            yield io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
+            stream = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
+            yield io.TextIOWrapper(stream, encoding="utf-8-sig", errors=errors, newline="")
     except FileNotFoundError as error:
         raise InputError("no such file", hint="check the path", where=where) from error
     except IsADirectoryError as error:
@@ -33,3 +34,5 @@ def open_lines(path: Path) -> Iterator[Iterable[str]]:
         raise InputError("not readable for you", hint="check the file's permissions", where=where) from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"not a whole gzip file: {error}", where=where) from error
+    except UnicodeDecodeError as error:
+        raise InputError("not UTF-8 text", hint="save the file as UTF-8", where=where) from error

@@ -5,16 +5,17 @@ circulation have no header, or one that disagrees with the lines below it; lines
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from csched.clock import from_epoch_s
-from csched.domain.job import Job
 from csched.errors import InputError, Where
+from csched_sim.traces.intake import intake
 from csched_sim.traces.trace import ReadingNotes, TraceJob
 
 FIELDS: Final = 18
 _START: Final = "unixstarttime"
+_RECORDS: Final = "maxrecords"
 
 
 def read_swf(lines: Iterable[str], notes: ReadingNotes) -> Iterator[TraceJob]:
@@ -22,30 +23,33 @@ def read_swf(lines: Iterable[str], notes: ReadingNotes) -> Iterator[TraceJob]:
 
     Size is field 8, else 5. The limit is field 9, else the run time. A run longer than its limit is cut at the limit.
     Lines that are malformed, or have no positive run time, no size or no submission time, are dropped.
+
+    Raises:
+        InputError: a start time in the header that is none.
     """
+    header: dict[str, str] = {}
     start_s: int | None = None
-    assumed_start = False
     for number, line in enumerate(lines, start=1):
         text = line.strip()
-        if not text:
-            continue
         if text.startswith(";"):
-            start_s = _header_start(text, notes, number) or start_s
-            continue
-        if start_s is None and not assumed_start:
-            assumed_start = True
-            notes.assumptions.append("no UnixStartTime in the header: times count from 1970-01-01T00:00:00Z")
-        job = _job(text.split(), number, start_s or 0, notes)
-        if job is not None:
-            yield job
+            label, _, value = text.lstrip("; \t").partition(":")
+            header[label.strip().lower()] = value.strip()
+            if label.strip().lower() == _START:
+                start_s = _start_s(value, number, notes)
+        elif text:
+            notes.lines += 1
+            if start_s is None:
+                notes.assume("no UnixStartTime in the header: times count from 1970-01-01T00:00:00Z")
+                start_s = 0
+            job = _job(text.split(), number, start_s, notes)
+            if job is not None:
+                yield job
+    _compare(header, notes)
 
 
-def _header_start(text: str, notes: ReadingNotes, line: int) -> int | None:
-    label, _, value = text.lstrip("; \t").partition(":")
-    if label.strip().lower() != _START:
-        return None
+def _start_s(value: str, line: int, notes: ReadingNotes) -> int:
     try:
-        start_s = int(value.split()[0])
+        start_s = int(value.split(maxsplit=1)[0])
         from_epoch_s(start_s)
     except (ValueError, IndexError, OverflowError, OSError) as error:
         raise InputError(
@@ -55,47 +59,32 @@ def _header_start(text: str, notes: ReadingNotes, line: int) -> int | None:
     return start_s
 
 
+def _compare(header: Mapping[str, str], notes: ReadingNotes) -> None:
+    """Say where the header counts other records than there are: cleaned and shortened copies keep the old header."""
+    told = header.get(_RECORDS, "").partition(" ")[0]
+    if told.isdecimal() and int(told) != notes.lines:
+        notes.assume(f"the header says {int(told):,} records, there are {notes.lines:,}: the lines are believed")
+
+
 def _job(fields: list[str], line: int, start_s: int, notes: ReadingNotes) -> TraceJob | None:
-    try:
-        submit_s, run_s, used, asked, limit = (_whole(fields[index]) for index in (1, 3, 4, 7, 8))
-    except (ValueError, OverflowError, IndexError):
-        notes.drop("malformed: not numbers", line)
-        return None
-    gpus = asked if asked > 0 else used
-    limit_s = limit if limit > 0 else run_s
-    fault = _fault(len(fields), submit_s, run_s, gpus)
-    if fault is not None:
-        notes.drop(fault, line)
+    if len(fields) != FIELDS:
+        notes.fault(f"not {FIELDS} fields", line)
         return None
     try:
-        job = Job(
-            job=fields[0],
-            submit=from_epoch_s(start_s + submit_s),
-            user=f"user-{fields[11]}" if fields[11].isdecimal() else None,
-            gpus=gpus,
-            time_limit_s=limit_s,
-        )
+        submit_s, run_s, used, asked, limit_s = (_whole(fields[index]) for index in (1, 3, 4, 7, 8))
+        submit = from_epoch_s(start_s + submit_s)
     except (ValueError, OverflowError, OSError):
-        notes.drop("malformed: outside what a job may be", line)
+        notes.fault("not numbers, or out of range", line)
         return None
-    if asked <= 0:
+    if run_s > 0 and (submit_s < 0 or max(asked, used) <= 0):
+        notes.drop("no submission time" if submit_s < 0 else "no size", line)
+        return None
+    facts = {"job": fields[0], "submit": submit, "user": f"user-{fields[11]}" if fields[11].isdecimal() else None}
+    gpus = asked if asked > 0 else used
+    job = intake(notes, line, facts, gpus=gpus, runtime_s=run_s, limit_s=max(limit_s, 0))
+    if job is not None and asked <= 0:
         notes.changed["size assumed: processors used, for want of processors requested"] += 1
-    if limit <= 0:
-        notes.changed["limit assumed: the run time, for want of a time requested"] += 1
-    if run_s > limit_s:
-        notes.changed["run cut at its limit"] += 1
-    return TraceJob(job, min(run_s, limit_s))
-
-
-def _fault(fields: int, submit_s: int, run_s: int, gpus: int) -> str | None:
-    """Why a line gives no job; null where it does."""
-    if fields != FIELDS:
-        return f"malformed: not {FIELDS} fields"
-    if run_s <= 0:
-        return "run time 0 or less"
-    if submit_s < 0:
-        return "no submission time"
-    return "no size" if gpus <= 0 else None
+    return job
 
 
 def _whole(text: str) -> int:

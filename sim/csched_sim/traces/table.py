@@ -19,6 +19,7 @@ def table_rows(
     delimiter: str = ",",
     quoted: bool = True,
     header: Sequence[str] | None = None,
+    known: Sequence[str] | None = None,
 ) -> Iterator[tuple[int, Row]]:
     """(line, column -> stripped cell) of each row, in the order of the file; only the columns asked for.
 
@@ -27,34 +28,15 @@ def table_rows(
     Args:
         optional: columns that may be missing; then the row has no such key.
         header: the names of the columns where the file itself has no header.
+        known: where the format is closed, all columns it has.
 
     Raises:
-        InputError: a required column is missing, or is there twice.
+        InputError: a required column is missing, one is there twice, or one is not known.
     """
-    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting)
+    reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
     names = [name.strip() for name in (header or next(reader, []))]
-    _check(names, required, notes)
+    _check(names, required, known, notes)
     positions = [(name, names.index(name)) for name in (*required, *optional) if name in names]
-    for line, cells in _cells(reader, notes):
-        if len(cells) != len(names):
-            notes.fault(f"{len(cells)} cells, not {len(names)}", line)
-            continue
-        yield line, {name: cells[position].strip() for name, position in positions}
-
-
-def _check(names: Sequence[str], required: Sequence[str], notes: ReadingNotes) -> None:
-    for name in required:
-        if names.count(name) != 1:
-            raise InputError(
-                f"the column `{name}` is {'there twice' if name in names else 'missing'}",
-                hint=did_you_mean(name, names) or f"the format {notes.format} has {', '.join(required)}",
-                where=Where(notes.file, 1, name),
-            )
-
-
-def _cells(reader: "csv.Reader", notes: ReadingNotes) -> Iterator[tuple[int, list[str]]]:
-    """Every row that is not empty; a row that is no CSV is counted and left behind."""
     while True:
         try:
             cells = next(reader)
@@ -64,6 +46,25 @@ def _cells(reader: "csv.Reader", notes: ReadingNotes) -> Iterator[tuple[int, lis
             notes.lines += 1
             notes.fault(f"not a row of cells: {error}", reader.line_num)
             continue
-        if cells:
-            notes.lines += 1
-            yield reader.line_num, cells
+        if not cells:
+            continue
+        notes.lines += 1
+        line = reader.line_num
+        if len(cells) != len(names):
+            notes.fault(f"{len(cells)} cells, not {len(names)}", line)
+            continue
+        yield line, {name: cells[position].strip() for name, position in positions}
+
+
+def _check(names: Sequence[str], required: Sequence[str], known: Sequence[str] | None, notes: ReadingNotes) -> None:
+    for name in required:
+        if name not in names:
+            hint = did_you_mean(name, names) or f"the format {notes.format} has {', '.join(required)}"
+            raise InputError(f"the column `{name}` is missing", hint=hint, where=Where(str(notes.path), 1, name))
+    for name in names:
+        if known is not None and name not in known:
+            raise InputError(
+                f"unknown column `{name}`", hint=did_you_mean(name, known), where=Where(str(notes.path), 1, name)
+            )
+        if names.count(name) > 1 and name in (known or required):
+            raise InputError(f"the column `{name}` is there twice", where=Where(str(notes.path), 1, name))
