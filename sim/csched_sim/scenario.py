@@ -48,8 +48,10 @@ class Scenario(Value):
     about: str | None = Field(default=None, max_length=4000)
     fleet: Path
     trace: Path
-    format: Literal["csched", "swf", "philly"] | None = None
-    """null: told by the file's name and first line."""
+    format: Literal[
+        "swf", "sacct", "sacct-json", "philly", "helios", "acme", "pai", "openb", "supercloud", "surf", "csched"
+    ] | None = None  # fmt: skip
+    """null: told by the file's content."""
     carbon: str
     """A CSV, a folder of them or the word `climatology`."""
     policies: Path | None = None

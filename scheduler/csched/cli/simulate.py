@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from csched.cli.output import Output, Rendering, output_options
 from csched.cli.parameters import DURATION_S, INSTANT
+from csched.cli.trace import FORMATS
 from csched.errors import UsageError
 from csched.report.rendering import Rendered, Table
 
@@ -23,8 +24,8 @@ _PATH = click.Path(path_type=Path)
 @click.command()
 @click.argument("scenario", required=False, type=_PATH)
 @click.option("--out", required=True, type=_PATH, help="Folder for summary.json, jobs.parquet and the report.")
-@click.option("--trace", type=_PATH, help="SWF, Philly or jobs CSV, plain or .gz.")
-@click.option("--format", type=click.Choice(("swf", "philly", "csched")), help="Default: told by name and first line.")
+@click.option("--trace", type=_PATH, help="Past or invented work: a file in any format of docs/traces.md, plain or .gz.")
+@click.option("--format", type=click.Choice(FORMATS), help="Default: told by its content.")
 @click.option("--fleet", type=_PATH, help="Fleet YAML.")
 @click.option("--carbon", help="A CSV, a folder of them or the word climatology.")
 @click.option("--policies", type=_PATH, help="Folder of policies; without it only the jobs' own wishes apply.")

@@ -15,7 +15,7 @@ from csched.report.rendering import Pairs, Rendered
 if TYPE_CHECKING:
     from csched_sim.traces.trace import ReadingNotes, TraceJob
 
-FORMATS = ("swf", "philly", "csched")
+FORMATS = ("swf", "sacct", "sacct-json", "philly", "helios", "acme", "pai", "openb", "supercloud", "surf", "csched")
 _FILE = click.Path(path_type=Path)
 
 
@@ -32,7 +32,7 @@ def command() -> None:
 
 @command.command()
 @click.argument("trace", type=_FILE)
-@click.option("--format", "trace_format", type=click.Choice(FORMATS), help="Default: told by name and first line.")
+@click.option("--format", "trace_format", type=click.Choice(FORMATS), help="Default: told by its content.")
 @output_options
 def info(output: Output, trace: Path, trace_format: str | None) -> None:
     """Say what a trace holds, what is missing in it and what was assumed."""
@@ -49,7 +49,7 @@ def info(output: Output, trace: Path, trace_format: str | None) -> None:
 @command.command()
 @click.argument("trace", type=_FILE)
 @click.option("--out", required=True, type=_FILE, help="The jobs CSV to write.")
-@click.option("--format", "trace_format", type=click.Choice(FORMATS), help="Default: told by name and first line.")
+@click.option("--format", "trace_format", type=click.Choice(FORMATS), help="Default: told by its content.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many jobs by submission.")
 @click.option("--start", type=INSTANT, help="Move the trace so that its first submission is at this instant.")
 @output_options
