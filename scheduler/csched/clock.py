@@ -1,6 +1,7 @@
 """Time is aware UTC. This is the only module that reads the machine's clock."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo
 
 
 class SystemClock:
@@ -53,3 +54,15 @@ def epoch_s(instant: datetime) -> int:
 
 def from_epoch_s(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def parse_zone(name: str) -> tzinfo:
+    """The zone with this IANA name, such as `Europe/Paris` or `UTC`.
+
+    Raises:
+        ValueError: no such zone.
+    """
+    try:
+        return ZoneInfo(name)
+    except (LookupError, ValueError, OSError) as error:
+        raise ValueError(f"`{name}` is not a time zone such as Europe/Paris or UTC") from error
