@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import click
 
-from csched.clock import parse_instant
+from csched.clock import parse_instant, parse_zone
 from csched.units import parse_duration_s
 
 
@@ -29,3 +29,5 @@ INSTANT: Final = Parsed("time", parse_instant)
 """ISO 8601 with a zone, as aware UTC."""
 DURATION_S: Final = Parsed("duration", parse_duration_s)
 """15m, 48h and their like, as whole seconds."""
+ZONE: Final = Parsed("zone", parse_zone)
+"""Europe/Paris, UTC and their like."""

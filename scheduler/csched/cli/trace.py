@@ -1,22 +1,33 @@
 """`csched trace`: describe, convert and generate traces of work."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from csched.cli.output import Output, output_options
-from csched.cli.parameters import INSTANT
+from csched.cli.parameters import INSTANT, ZONE
 from csched.errors import InputError, Where
-from csched.report.rendering import Pairs, Rendered
+from csched.report.histogram import histogram
+from csched.report.rendering import Pairs, Rendered, Table
 
 if TYPE_CHECKING:
+    from csched_sim.traces.reading import HowToRead
     from csched_sim.traces.trace import ReadingNotes, TraceJob
 
 FORMATS = ("swf", "sacct", "sacct-json", "philly", "helios", "acme", "pai", "openb", "supercloud", "surf", "csched")
 _FILE = click.Path(path_type=Path)
+# Count of jobs by what -> the heading over its bars.
+_HISTOGRAMS: Final = {
+    "jobs_by_gpus": "GPUs",
+    "jobs_by_runtime": "run time",
+    "jobs_by_hour": "hour, UTC",
+    "jobs_by_weekday": "weekday",
+    "jobs_by_data_class": "data class",
+    "jobs_by_pattern": "pattern",
+}
 
 
 @click.group()
@@ -25,48 +36,63 @@ def command() -> None:
 
     \b
     csched trace info KTH-SP2.swf.gz
-    csched trace convert philly.csv.gz --format philly --limit 2000 --start 2022-01-03T00:00:00Z --out jobs.csv
+    csched trace convert sacct.txt.gz --zone Europe/Paris --start 2022-01-03T00:00:00Z --out jobs.csv
     csched trace generate --jobs 500 --seed 1 --out jobs.csv
+
+    The formats, what is assumed of each and the mapping of a table of your own are in docs/traces.md.
     """
+
+
+def reading_options(function: Callable[..., None]) -> Callable[..., None]:
+    """How a trace is to be read, as the options of a command that reads one."""
+    for option in (
+        click.option("--on-fault", type=click.Choice(("stop", "go-on")), help="At a line that is not in its format."),
+        click.option("--zone", type=ZONE, help="Of timestamps that do not tell theirs, such as Europe/Paris."),
+        click.option("--mapping", type=_FILE, help="YAML that says which column of a table is what."),
+        click.option("--format", "trace_format", type=click.Choice(FORMATS), help="Default: told by its content."),
+    ):
+        function = option(function)
+    return function
 
 
 @command.command()
 @click.argument("trace", type=_FILE)
-@click.option("--format", "trace_format", type=click.Choice(FORMATS), help="Default: told by its content.")
+@reading_options
 @output_options
-def info(output: Output, trace: Path, trace_format: str | None) -> None:
+def info(output: Output, /, *, trace: Path, **reading: Any) -> None:
     """Say what a trace holds, what is missing in it and what was assumed."""
-    from csched_sim.traces.reading import read_trace
+    from csched_sim.traces.reading import jobs_as_they_stand
     from csched_sim.traces.summary import summarise
 
     with output.working(f"reading {trace.name}"):
-        jobs, notes = read_trace(trace, trace_format)
+        jobs, notes = jobs_as_they_stand(trace, _how(**reading))
         figures = summarise(jobs).model_dump(mode="json")
     document = {"file": str(trace), "format": notes.format, **figures, "reading": notes.as_dict()}
-    output.show(Rendered(document, (document["jobs"],), (_described(document), *_read(notes))))
+    output.show(Rendered(document, (document["jobs"],), _described(document, notes)))
 
 
 @command.command()
 @click.argument("trace", type=_FILE)
 @click.option("--out", required=True, type=_FILE, help="The jobs CSV to write.")
-@click.option("--format", "trace_format", type=click.Choice(FORMATS), help="Default: told by its content.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many jobs by submission.")
 @click.option("--start", type=INSTANT, help="Move the trace so that its first submission is at this instant.")
+@reading_options
 @output_options
 def convert(
-    output: Output, *, trace: Path, out: Path, trace_format: str | None, limit: int | None, start: datetime | None
+    output: Output, /, *, trace: Path, out: Path, limit: int | None, start: datetime | None, **reading: Any
 ) -> None:
     """Turn a trace into a jobs CSV for `csched plan` and `csched simulate`.
 
     Its column `runtime_s` is the true run time: the simulator ends jobs by it, planning never sees it.
     """
-    from csched_sim.traces.reading import read_trace
+    from csched_sim.traces.reading import open_trace
 
     with output.working(f"reading {trace.name}"):
-        jobs, notes = read_trace(trace, trace_format, start=start, limit=limit)
-    _write(out, jobs)
-    document = {"file": str(out), "jobs": len(jobs), "format": notes.format, "reading": notes.as_dict()}
-    output.show(Rendered(document, (len(jobs),), (f"{len(jobs):,} jobs to {out}", *_read(notes))))
+        opened = open_trace(trace, _how(**reading), start=start, limit=limit)
+        _write(out, opened)
+    document = {"file": str(out), "jobs": len(opened), "format": opened.notes.format, "reading": opened.notes.as_dict()}
+    view = (f"{len(opened):,} jobs to {out}", *_read(opened.notes))
+    output.show(Rendered(document, (len(opened),), view))
 
 
 @command.command()
@@ -87,6 +113,13 @@ def generate(output: Output, *, count: int, seed: int, start: datetime, days: in
     output.show(Rendered(document, (count,), (f"{count:,} jobs to {out}",)))
 
 
+def _how(*, trace_format: str | None, mapping: Path | None, zone: tzinfo | None, on_fault: str | None) -> "HowToRead":
+    from csched_sim.traces.reading import HowToRead
+    from csched_sim.traces.trace import OnFault
+
+    return HowToRead(trace_format, mapping, zone, OnFault(on_fault) if on_fault else None)
+
+
 def _write(path: Path, jobs: "Iterable[TraceJob]") -> None:
     from csched_sim.traces.jobs_file import write_jobs_file
 
@@ -97,13 +130,18 @@ def _write(path: Path, jobs: "Iterable[TraceJob]") -> None:
         raise InputError(f"cannot write there: {error.strerror}", where=Where(file=str(path))) from error
 
 
-def _described(document: Mapping[str, object]) -> Pairs:
-    return Pairs([(name.replace("_", " "), _spelled(value)) for name, value in document.items() if name != "reading"])
+def _described(document: Mapping[str, Any], notes: "ReadingNotes") -> Iterator[Pairs | Table | str]:
+    figures = [(name, value) for name, value in document.items() if not isinstance(value, dict)]
+    yield Pairs([(name.replace("_", " "), _spelled(value)) for name, value in figures])
+    for name, heading in _HISTOGRAMS.items():
+        if set(document[name]) != {"unknown"}:
+            yield histogram(document[name], heading)
+    for field, count in document["missing"].items():
+        yield f"missing {'in all' if count == document['jobs'] else f'{count:,}'}: {field}"
+    yield from _read(notes)
 
 
 def _spelled(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{label}: {count:,}" for label, count in value.items())
     if isinstance(value, float):
         return f"{value:,.1f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
@@ -112,8 +150,14 @@ def _spelled(value: object) -> str:
 def _read(notes: "ReadingNotes") -> Iterator[str]:
     """What was not taken as it stood, one line each."""
     for why, count in sorted(notes.dropped.items()):
-        yield f"dropped {count:,}: {why} (first: {', '.join(notes.places[why])})"
+        yield f"dropped {count:,} of {notes.lines:,} lines: {why} (first: {_places(notes.places[why])})"
     for what, count in sorted(notes.changed.items()):
         yield f"changed {count:,}: {what}"
     for assumption in notes.assumptions:
         yield f"assumed: {assumption}"
+
+
+def _places(places: Sequence[str]) -> str:
+    """`log.swf:303, :323`: the file is named once."""
+    file = places[0].rpartition(":")[0]
+    return ", ".join([places[0], *(place.removeprefix(file) for place in places[1:])])

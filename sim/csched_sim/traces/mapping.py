@@ -5,14 +5,13 @@ a size that the table does not have may be stated as one value for all jobs.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime, tzinfo
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
-from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
-from csched.clock import from_epoch_s
+from csched.clock import from_epoch_s, parse_zone
 from csched.domain.base import Value
 from csched.errors import InputError, Where
 from csched.formats.files import read_text
@@ -98,7 +97,7 @@ class TimeSpelling(Value):
     @classmethod
     def _known(cls, zone: str | None) -> str | None:
         if zone is not None:
-            zone_of(zone)
+            parse_zone(zone)
         return zone
 
 
@@ -107,18 +106,6 @@ class TraceMapping(Value):
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     time: TimeSpelling = TimeSpelling()
     fields: Fields
-
-
-def zone_of(name: str) -> tzinfo:
-    """The zone of an IANA name.
-
-    Raises:
-        ValueError: unknown.
-    """
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"`{name}` is not a time zone such as Europe/Paris or UTC") from error
 
 
 def read_mapping(path: Path) -> TraceMapping:
@@ -141,7 +128,7 @@ def mapped_reader(mapping: TraceMapping) -> Callable[[Iterable[str], ReadingNote
 
     def read_mapped(lines: Iterable[str], notes: ReadingNotes) -> Iterator[TraceJob]:
         if notes.zone is None and mapping.time.zone is not None:
-            notes.zone = zone_of(mapping.time.zone)
+            notes.zone = parse_zone(mapping.time.zone)
         columns = dict.fromkeys(source.column for source in mapping.fields.sources() if source.column is not None)
         for line, row in table_rows(lines, notes, required=tuple(columns), delimiter=mapping.delimiter):
             job = _job(mapping, row, line, notes)
