@@ -1,10 +1,11 @@
-"""What was changed in a set itself: rules, groups of countries and tenants, whatever it means for jobs."""
+"""What was changed in a set itself: rules, groups, tenants and exceptions, whatever it means for jobs."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from csched.clock import format_instant
+from csched_policies.exceptions import Exemption
 from csched_policies.groups import Group, Member
 from csched_policies.policy_set import Content
 from csched_policies.rule import Rule
@@ -13,7 +14,7 @@ from csched_policies.rule import Rule
 @dataclass(frozen=True)
 class ContentChange:
     kind: str
-    """`rule`, `group` or `tenant`."""
+    """`rule`, `group`, `tenant` or `exception`."""
     name: str
     change: str
     """`added`, `removed` or `changed`."""
@@ -25,12 +26,14 @@ class ContentChange:
 
 
 def content_changes(old: Content, new: Content) -> tuple[ContentChange, ...]:
-    """Every rule, group and tenant that is not what it was."""
+    """Every rule, group, tenant and exception that is not what it was."""
     rules = ({rule.id: rule for rule in content.rules} for content in (old, new))
+    exceptions = ({each.text.id: each for each in content.exceptions} for content in (old, new))
     return (
         *_changes("rule", *rules, same=lambda a, b: a.document.data == b.document.data, detail=_rule),
         *_changes("group", old.groups.by_name, new.groups.by_name, detail=_group),
         *_changes("tenant", old.tenants, new.tenants, detail=_tenant),
+        *_changes("exception", *exceptions, same=lambda a, b: a.text == b.text, detail=_exception),
     )
 
 
@@ -80,6 +83,10 @@ def _counts(member: Member) -> str:
     parts += [f"until {format_instant(member.valid_until)}"] if member.valid_until else []
     parts += [f"where {member.condition} covers the operator"] if member.condition else []
     return " ".join(parts) or "always"
+
+
+def _exception(before: Exemption, after: Exemption) -> str:
+    return f"ends {format_instant(after.until)}, before {format_instant(before.until)}"
 
 
 def _tenant(before: Any, after: Any) -> str:

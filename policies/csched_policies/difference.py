@@ -57,7 +57,7 @@ class ChangedClass:
     """Jobs with equal labels whose verdicts change alike."""
 
     labels: Mapping[str, object]
-    """Words and names that a rule of either set reads; numbers differ from job to job and are left out."""
+    """Words and names that a rule or exception of either set reads; numbers differ from job to job and are left out."""
     jobs: int
     examples: tuple[str, ...]
     sites_before: int
@@ -201,6 +201,12 @@ class _Causes:
                 yield f"group {name} changed"
         if self._old.tenants != self._new.tenants:
             yield "tenants changed"
+        exceptions = [
+            [each.text for each in content.exceptions if each.text.rule.id == rule_id]
+            for content in (self._old, self._new)
+        ]
+        if exceptions[0] != exceptions[1]:
+            yield "exceptions changed"
 
 
 def _said(verdict: SiteVerdict, turn: Turn) -> dict[tuple[str, str], Reason]:
@@ -216,8 +222,10 @@ def _allowed(row: _Row) -> int:
 
 def _label_class(old: Content, new: Content) -> tuple[list[str], Callable[[Job], Any]]:
     """Columns of the words and names that any rule reads, and how to take them from a job."""
-    reads = {path for content in (old, new) for rule in content.rules for path in rule.reads if path in COLUMN}
-    columns = sorted({COLUMN[path] for path in reads if VOCABULARY[path].kind is not Kind.NUMBER})
+    reads = {path for content in (old, new) for rule in content.rules for path in rule.reads}
+    reads |= {path for content in (old, new) for exemption in content.exceptions for path in exemption.reads}
+    words = {path for path in reads & COLUMN.keys() if VOCABULARY[path].kind is not Kind.NUMBER}
+    columns = sorted({COLUMN[path] for path in words})
     if not columns:
         return [], lambda _job: ()
     get = attrgetter(*columns)

@@ -1,4 +1,4 @@
-"""Policies from a folder: rules anywhere in it, country groups under groups/, tenants in facts/tenants.yaml.
+"""Policies from a folder: rules anywhere in it, groups/ of countries, facts/tenants.yaml, exceptions/ to rules.
 
 Loading is all or nothing: one mistake anywhere refuses the whole set, with file, line and field.
 """
@@ -15,6 +15,7 @@ from csched.formats.yaml_document import Document, load_documents
 from csched.shipped import policy_groups
 from csched_policies.cases import check_cases
 from csched_policies.clause import Clause
+from csched_policies.exceptions import read_exceptions
 from csched_policies.facts import Tenant, read_tenants
 from csched_policies.groups import Group, Groups, read_group
 from csched_policies.policy_set import Content, PolicySet
@@ -23,6 +24,7 @@ from csched_policies.rule import Rule, read_rule
 GROUPS: Final = "groups"
 FACTS: Final = "facts"
 TENANTS: Final = "facts/tenants.yaml"
+EXCEPTIONS: Final = "exceptions"
 MAX_FILES: Final = 2000
 MAX_RULES: Final = 2000
 _SITE_NAMES: Final = frozenset({"site.id", "data.site", "job.home_site"})
@@ -66,7 +68,7 @@ def _load(sources: Mapping[str, str], fleet: Fleet | None, spelled: Mapping[str,
     for name, document in documents:
         if _top(name) == FACTS:
             tenants |= _tenants(name, document)
-    rules = _rules([document for name, document in documents if _top(name) not in {GROUPS, FACTS}], groups)
+    rules = _rules([document for name, document in documents if _top(name) not in {GROUPS, FACTS, EXCEPTIONS}], groups)
     if not rules:
         raise InputError(
             "there is no rule here, and no rules would allow everything",
@@ -76,7 +78,8 @@ def _load(sources: Mapping[str, str], fleet: Fleet | None, spelled: Mapping[str,
         check_cases(rule)
     if fleet is not None:
         _check_site_names(rules, fleet)
-    return PolicySet(Content(rules, groups, tenants), sources)
+    exceptions = read_exceptions((document for name, document in documents if _top(name) == EXCEPTIONS), rules, fleet)
+    return PolicySet(Content(rules, groups, tenants, exceptions), sources)
 
 
 def _paths(folder: Path) -> dict[str, Path]:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from csched.domain.job import Job
 from csched.domain.site import Fleet
 from csched.domain.verdict import Verdicts
+from csched_policies.exceptions import Exemption
 from csched_policies.facts import Tenant
 from csched_policies.groups import Groups
 from csched_policies.rule import Rule
@@ -18,11 +19,12 @@ from csched_policies.table import Table
 
 @dataclass(frozen=True)
 class Content:
-    """Everything that decides: rules in the order of their ids, groups by name, tenants by id."""
+    """Everything that decides: rules and exceptions in the order of their ids, groups by name, tenants by id."""
 
     rules: tuple[Rule, ...]
     groups: Groups
     tenants: Mapping[str, Tenant]
+    exceptions: tuple[Exemption, ...] = ()
 
     def digest(self) -> str:
         """SHA-256 over the content in canonical form: neither file names nor comments nor the order of files count."""
@@ -30,6 +32,7 @@ class Content:
             "rules": [rule.document.data for rule in self.rules],
             "groups": [group.model_dump(mode="json") for _, group in sorted(self.groups.by_name.items())],
             "tenants": {name: tenant.model_dump(mode="json") for name, tenant in self.tenants.items()},
+            "exceptions": [exemption.document.data for exemption in self.exceptions],
         }
         text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
@@ -60,6 +63,7 @@ class PolicySet:
         """The table for this fleet and instant; the last one again where nothing has changed since."""
         table = self._table
         if table is None or table.fleet is not fleet or not table.holds_at(now):
-            table = Table(self.content.rules, self.content.groups, self.content.tenants, fleet, now)
+            content = self.content
+            table = Table(content.rules, content.groups, content.tenants, fleet, now, exemptions=content.exceptions)
             self._table = table
         return table

@@ -14,7 +14,7 @@ SOON: Final = timedelta(days=90)
 
 def remarks(content: Content, fleet: Fleet | None, now: datetime) -> tuple[str, ...]:
     """One line for each thing to look at, in a stable order."""
-    found = [*_reviews(content, now), *_tenants(content)]
+    found = [*_reviews(content, now), *_tenants(content), *_exceptions(content, now)]
     if fleet is not None:
         found += [*_evidence(content, fleet, now), *_reach(fleet)]
     return tuple(found)
@@ -24,6 +24,24 @@ def _reviews(content: Content, now: datetime) -> Iterator[str]:
     for rule in content.rules:
         if rule.text.review_by < now.date():
             yield f"rule {rule.id}: its review was due on {rule.text.review_by}, ask {rule.text.owner}"
+
+
+def _exceptions(content: Content, now: datetime) -> Iterator[str]:
+    """Exceptions that do not count, or soon will not any more."""
+    versions = {rule.id: rule.text.version for rule in content.rules}
+    for exemption in content.exceptions:
+        text = exemption.text
+        if versions[text.rule.id] != text.rule.version:
+            yield (
+                f"exception {text.id}: it was approved for version {text.rule.version} of rule {text.rule.id}, "
+                f"which is at version {versions[text.rule.id]}, so it does not count"
+            )
+        elif text.expires <= now:
+            yield f"exception {text.id}: it ended on {format_instant(text.expires)}; take it out"
+        elif now < exemption.since:
+            yield f"exception {text.id}: it counts from {format_instant(exemption.since)} on"
+        elif text.expires <= now + SOON:
+            yield f"exception {text.id}: it ends on {format_instant(text.expires)}"
 
 
 def _tenants(content: Content) -> Iterator[str]:

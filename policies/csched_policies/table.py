@@ -13,8 +13,9 @@ from typing import Any, Final
 from csched.clock import format_instant
 from csched.domain.job import Job
 from csched.domain.site import Fleet, Site
-from csched.domain.verdict import Reason, ReasonCode, SiteVerdict
+from csched.domain.verdict import ExceptionUse, Reason, ReasonCode, SiteVerdict
 from csched_policies.clause import Clause, shown
+from csched_policies.exceptions import Exemption, longest
 from csched_policies.facts import COLUMN, Facts, Tenant, label_facts, site_facts
 from csched_policies.groups import Groups
 from csched_policies.operators import Sight
@@ -54,11 +55,23 @@ class _Unknown:
     clauses: tuple[tuple[Clause, tuple[str, ...]], ...]
 
 
+_State = _Applies | _Unknown | None
+
+
 class Judge:
     """Compares clauses with facts as of one instant, and finds when an answer will change."""
 
-    def __init__(self, rules: Sequence[Rule], groups: Groups, sites: Sequence[Site], now: datetime) -> None:
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        groups: Groups,
+        sites: Sequence[Site],
+        now: datetime,
+        *,
+        exemptions: Sequence[Exemption] = (),
+    ) -> None:
         instants = changes(rules, groups, sites)
+        instants |= {instant for each in exemptions for instant in (each.since, each.until)}
         self.since = max((instant for instant in instants if instant <= now), default=_NEVER)
         self.before = min((instant for instant in instants if instant > now), default=_EVER)
         self._groups = groups
@@ -100,12 +113,15 @@ class Table:
         now: datetime,
         *,
         unknown: Collection[str] = (),
+        exemptions: Sequence[Exemption] = (),
     ) -> None:
         """`unknown`: facts to overlook at every site."""
         self.fleet = fleet
         self._rules = rules
         self._tenants = tenants
-        self._judge = Judge(rules, groups, fleet.sites, now)
+        self._exemptions = exemptions
+        self._now = now
+        self._judge = Judge(rules, groups, fleet.sites, now, exemptions=exemptions)
         self._sites = [site_facts(site) | dict.fromkeys(unknown) for site in fleet.sites]
         self._fixed = {
             (rule.id, clause): [self._judge.finding(rule, clause, facts) for facts in self._sites]
@@ -113,7 +129,8 @@ class Table:
             for clause in rule.require
             if all(path.startswith("site.") for path in clause.reads)
         }
-        columns = sorted({COLUMN[path] for rule in rules for path in rule.reads if path in COLUMN})
+        read = {path for rule in rules for path in rule.reads} | {path for each in exemptions for path in each.reads}
+        columns = sorted({COLUMN[path] for path in read if path in COLUMN})
         self._columns = columns
         self._label_class: Callable[[Job], Any] = attrgetter(*columns) if columns else _no_labels
         self._asked = {
@@ -141,13 +158,15 @@ class Table:
     def row(self, labels: Facts) -> Row:
         """The verdict on jobs with these labels at each site of the fleet."""
         states = tuple(self._state(rule, labels) for rule in self._rules)
-        row = self._by_states.get(states)
+        exempt = tuple(each for each in self._exemptions if each.covers(labels, self._now))
+        key = (states, tuple(each.text.id for each in exempt))
+        row = self._by_states.get(key)
         if row is None:
-            row = tuple(self._verdict(states, index, labels) for index in range(len(self._sites)))
-            self._by_states[states] = row
+            row = tuple(self._verdict(states, exempt, index, labels) for index in range(len(self._sites)))
+            self._by_states[key] = row
         return row
 
-    def _state(self, rule: Rule, labels: Facts) -> _Applies | _Unknown | None:
+    def _state(self, rule: Rule, labels: Facts) -> _State:
         """What a rule makes of these labels; jobs of which every rule makes the same get the same verdicts."""
         unknown = self._judge.unknown_labels(rule, labels)
         if unknown:
@@ -165,21 +184,25 @@ class Table:
         self._rows[labels] = row
         return row
 
-    def _verdict(self, states: tuple[_Applies | _Unknown | None, ...], index: int, labels: Facts) -> SiteVerdict:
+    def _verdict(
+        self, states: tuple[_State, ...], exempt: Sequence[Exemption], index: int, labels: Facts
+    ) -> SiteVerdict:
         site = self.fleet.sites[index].id
         denials: list[Reason] = []
         advice: list[Reason] = []
         ends: list[Finding] = []
+        uses: list[ExceptionUse] = []
         for rule, state in zip(self._rules, states, strict=True):
-            said = denials if rule.applied else advice
-            if isinstance(state, _Unknown):
-                said += [_unknown(rule, clause, missing, site) for clause, missing in state.clauses]
-            for clause in rule.require if isinstance(state, _Applies) else ():
-                finding = self._finding(rule, clause, index, labels)
-                if finding.denial is not None:
-                    said.append(finding.denial)
-                elif finding.until is not None and rule.applied:
-                    ends.append(finding)
+            refused, bounds = self._of_rule(rule, state, index, labels)
+            exemption = _exemption(rule, site, exempt) if refused else None
+            if not rule.applied:
+                advice += refused
+            elif exemption is not None:
+                uses.append(exemption.use(refused))
+                ends.append(Finding(until=exemption.until, until_reason=exemption.end(site)))
+            else:
+                denials += refused
+                ends += bounds
         first = min(ends, key=lambda finding: finding.until or _EVER, default=_MET)
         return SiteVerdict(
             site=site,
@@ -187,7 +210,18 @@ class Table:
             latest_end=first.until,
             latest_end_reason=first.until_reason,
             advice=tuple(advice),
+            exceptions=tuple(uses),
         )
+
+    def _of_rule(self, rule: Rule, state: _State, index: int, labels: Facts) -> tuple[list[Reason], list[Finding]]:
+        """Why one rule says no at a site, and how long what it asks for is met."""
+        if isinstance(state, _Unknown):
+            site = self.fleet.sites[index].id
+            return [_unknown(rule, clause, missing, site) for clause, missing in state.clauses], []
+        asked = rule.require if isinstance(state, _Applies) else ()
+        found = [self._finding(rule, clause, index, labels) for clause in asked]
+        refused = [finding.denial for finding in found if finding.denial is not None]
+        return refused, [finding for finding in found if finding.until is not None]
 
     def _finding(self, rule: Rule, clause: Clause, index: int, labels: Facts) -> Finding:
         fixed = self._fixed.get((rule.id, clause))
@@ -202,6 +236,10 @@ def changes(rules: Sequence[Rule], groups: Groups, sites: Sequence[Site]) -> set
         for certificate in (certificate for site in sites for certificate in site.certs or ()):
             instants |= {instant for instant in (certificate.valid_from, certificate.valid_until) if instant}
     return instants
+
+
+def _exemption(rule: Rule, site: str, exempt: Sequence[Exemption]) -> Exemption | None:
+    return longest(each for each in exempt if each.counts_for(rule) and site in each.text.sites)
 
 
 def _changes(clause: Clause) -> bool:

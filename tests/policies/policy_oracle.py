@@ -30,9 +30,10 @@ class Scene(NamedTuple):
 class Oracle:
     """`groups`: name -> list of members as written; `tenants`: as in facts/tenants.yaml."""
 
-    def __init__(self, groups, tenants):
+    def __init__(self, groups, tenants, exceptions=()):
         self.groups = groups
         self.tenants = tenants
+        self.exceptions = exceptions
 
     def failing(self, rule, job, site, at):
         """Clauses (path -> "deny" or "unknown") of one rule that this site does not meet for this job at `at`."""
@@ -50,10 +51,22 @@ class Oracle:
         """Whether every applied rule holds on each day of [now, end)."""
         day = now
         while day < end or day == now:
-            if any(self.failing(rule, job, site, day) for rule in rules if applied(rule)):
-                return False
+            for rule in rules:
+                if applied(rule) and self.failing(rule, job, site, day) and not self.excused(rule, job, site, day):
+                    return False
             day += timedelta(days=1)
         return True
+
+    def excused(self, rule, job, site, at):
+        """Whether somebody may set this rule aside for this job at this site (`site["id"]`) at `at`, and did."""
+        return rule["enforce"] == "overridable" and any(
+            written["rule"] == {"id": rule["id"], "version": rule["version"]}
+            and site["id"] in written["sites"]
+            and len({approval["name"].lower() for approval in written["approved_by"]}) > 1
+            and max(day(approval["on"]) for approval in written["approved_by"]) <= at < day(written["expires"])
+            and all(self.compare(path, test, Scene(job, {}, at)) for path, test in written["whom"].items())
+            for written in self.exceptions
+        )
 
     def fact(self, path, scene):
         if path in TENANT_FACTS:

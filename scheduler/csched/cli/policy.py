@@ -185,6 +185,7 @@ def _verdict(verdict: SiteVerdict) -> dict[str, object]:
         "latest_end": iso(verdict.latest_end),
         "denials": [reason.model_dump(mode="json") for reason in verdict.denials],
         "advice": [reason.model_dump(mode="json") for reason in verdict.advice],
+        "exceptions": [use.model_dump(mode="json") for use in verdict.exceptions],
     }
 
 
@@ -192,6 +193,8 @@ def _rows(job: str, verdict: SiteVerdict) -> Iterator[tuple[str, str, str, str]]
     if verdict.allowed:
         bound = verdict.latest_end_reason
         yield job, verdict.site, "allowed", bound.message if bound else ""
+    for use in verdict.exceptions:
+        yield job, verdict.site, "excepted", f"rule {use.rule} is set aside by {use.exception} ({use.ticket})"
     for word, reasons in (("refused", verdict.denials), ("advised", verdict.advice)):
         for reason in reasons:
             yield job, verdict.site, word, reason.message

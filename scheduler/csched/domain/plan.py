@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from csched.domain.base import Instant, Slug, Value
-from csched.domain.verdict import Reason
+from csched.domain.verdict import ExceptionUse, Reason
 
 
 class PlanStatus(StrEnum):
@@ -108,3 +108,5 @@ class SiteOption(Value):
     reasons: tuple[Reason, ...] = ()
     note: str | None = None
     """One sentence that compares this site with the chosen one."""
+    exceptions: tuple[ExceptionUse, ...] = ()
+    """Exceptions without which policy would refuse the site."""

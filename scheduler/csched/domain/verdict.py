@@ -51,6 +51,21 @@ class Reason(Value):
     """One sentence for a person: lower case, no full stop."""
 
 
+class ExceptionUse(Value):
+    """An approved exception that lets a job through where a rule says no; part of every decision that uses it."""
+
+    exception: Slug
+    ticket: str
+    rule: str
+    version: int
+    reason: str
+    approved_by: tuple[str, ...]
+    until: Instant
+    """The job's time limit must run out by then."""
+    overridden: tuple[Reason, ...]
+    """What the rule would have refused."""
+
+
 class SiteVerdict(Value):
     """What policy says of one job at one site: allowed if `denials` is empty, then only until `latest_end`."""
 
@@ -61,6 +76,8 @@ class SiteVerdict(Value):
     latest_end_reason: Reason | None = None
     advice: tuple[Reason, ...] = ()
     """Clauses not met of rules that only advise or audit: reported, never applied."""
+    exceptions: tuple[ExceptionUse, ...] = ()
+    """Rules that say no and were set aside for such jobs at this site."""
 
     @property
     def allowed(self) -> bool:

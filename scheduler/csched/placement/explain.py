@@ -28,7 +28,11 @@ def options(snapshot: Snapshot, verdicts: Verdicts | None, plan: Plan, job_id: s
         _chosen_option(chosen) if chosen and chosen.site == site.id else _option(problem, board, job, index)
         for index, site in enumerate(snapshot.fleet.sites)
     ]
-    return tuple(option.model_copy(update={"note": _note(option, chosen)}) for option in found)
+    used = {verdict.site: verdict.exceptions for verdict in (verdicts or {}).get(job_id, ())}
+    return tuple(
+        option.model_copy(update={"note": _note(option, chosen), "exceptions": used.get(option.site, ())})
+        for option in found
+    )
 
 
 def _beside(problem: Problem, plan: Plan, job_id: str) -> Board:

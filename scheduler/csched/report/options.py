@@ -47,6 +47,7 @@ def why(choice: SiteOption, *, all_reasons: bool) -> str:
     told = [f"{reason.code}: {reason.message}" for reason in ordered]
     if len(told) > 1 and not all_reasons:
         told = [f"{told[0]} (and {len(told) - 1} more)"]
+    told += [f"exception {use.exception} ({use.ticket}) sets rule {use.rule} aside" for use in choice.exceptions]
     if choice.note:
         told.append(choice.note)
     return "; ".join(told)

@@ -70,16 +70,17 @@ class StoreWorld:
     def _options(self, snapshot: Snapshot, plan: Plan) -> Mapping[str, tuple[SiteOption, ...]]:
         """What each site would have meant for the jobs that start now: kept, for nobody can ask later.
 
-        For the first of them only where very many start at once; the others are explained from the plan's snapshot
-        while that is kept.
+        For the first of them only where very many start at once, and for all that an exception is open to; the others
+        are explained from the plan's snapshot while that is kept.
         """
         known = {job.job for job in snapshot.jobs}
         starting = (placement.job for placement in plan.placements if placement.start <= snapshot.now)
-        due = [job for job in starting if job in known][:_MOST_EXPLAINED]
+        due = [job for job in starting if job in known]
         if not due:
             return {}
         verdicts = self.policies.screen(snapshot.jobs, snapshot.fleet, snapshot.now)
-        return {job: options(snapshot, verdicts, plan, job) for job in due}
+        excepted = [job for job in due[_MOST_EXPLAINED:] if any(verdict.exceptions for verdict in verdicts[job])]
+        return {job: options(snapshot, verdicts, plan, job) for job in [*due[:_MOST_EXPLAINED], *excepted]}
 
     def _occupation(self, record: JobRecord) -> Occupation:
         """What a living job holds; at least one more slot where it should have ended by now."""
