@@ -51,37 +51,35 @@ class Countries:
         """All groups the operand can stand for under these laws."""
         return frozenset(self.groups) | {f"{family}({law})" for family in self.by_law for law in laws}
 
-    def membership(self, country: str, sight: Sight) -> Membership | None:
-        """Whether `country` is meant; None where that hangs on a fact which is not known."""
+    def contains(self, country: str, sight: Sight, *, conditional: bool) -> bool | None:
+        """Whether `country` is meant; None where that hangs on a fact which is not known.
+
+        `conditional`: what a member counts as whose condition nobody knows to hold.
+        """
         if country in self.codes:
-            return Membership.YES
-        found: set[Membership | None] = {self._fixed(name, country, sight) for name in self.groups}
-        found |= {self._by_law(family, country, sight) for family in self.by_law}
+            return True
+        found = {self._in_group(name, country, sight, conditional) for name in self.groups}
+        found |= {self._under_law(family, country, sight, conditional) for family in self.by_law}
         found |= {_same(country, sight.facts.get(path)) for path in self.facts}
-        for answer in (Membership.YES, None, Membership.CONDITIONAL):
-            if answer in found:
-                return answer
-        return Membership.NO
+        if True in found:
+            return True
+        return None if None in found else False
 
-    def _fixed(self, name: str, country: str, sight: Sight) -> Membership:
-        return sight.groups.membership(name, country, sight.at, sight.facts.get(CONDITION_PATH))
+    @staticmethod
+    def _in_group(name: str, country: str, sight: Sight, conditional: bool) -> bool | None:
+        found = sight.groups.membership(name, country, sight.at, sight.facts.get(CONDITION_PATH))
+        return conditional if found is Membership.CONDITIONAL else found is Membership.YES
 
-    def _by_law(self, family: str, country: str, sight: Sight) -> Membership | None:
+    def _under_law(self, family: str, country: str, sight: Sight, conditional: bool) -> bool | None:
         """In the family's group for every law of the tenant: a transfer must be lawful under each."""
         laws = sight.facts.get(LAW_PARAMETER)
         if laws is None or any(f"{family}({law})" not in sight.groups.by_name for law in laws):
             return None
-        found = {self._fixed(f"{family}({law})", country, sight) for law in laws}
-        for answer in (Membership.NO, Membership.CONDITIONAL):
-            if answer in found:
-                return answer
-        return Membership.YES
+        return _all([self._in_group(f"{family}({law})", country, sight, conditional) for law in laws])
 
 
-def _same(country: str, other: str | None) -> Membership | None:
-    if other is None:
-        return None
-    return Membership.YES if country == other else Membership.NO
+def _same(country: str, other: str | None) -> bool | None:
+    return None if other is None else country == other
 
 
 @dataclass(frozen=True)
@@ -101,18 +99,15 @@ def parse_version(text: str) -> tuple[int, ...] | None:
 
 def _in(seen: str, operand: Countries | frozenset[str], sight: Sight) -> bool | None:
     """A conditional member is not in: adequacy that nobody has shown does not count."""
-    if isinstance(operand, frozenset):
-        return seen in operand
-    found = operand.membership(seen, sight)
-    return None if found is None else found is Membership.YES
+    return seen in operand if isinstance(operand, frozenset) else operand.contains(seen, sight, conditional=False)
 
 
 def _not_in(seen: str, operand: Countries | frozenset[str], sight: Sight) -> bool | None:
     """A conditional member might be in, so it is not surely out."""
     if isinstance(operand, frozenset):
         return seen not in operand
-    found = operand.membership(seen, sight)
-    return None if found is None else found is Membership.NO
+    found = operand.contains(seen, sight, conditional=True)
+    return None if found is None else not found
 
 
 def _all(answers: list[bool | None]) -> bool | None:

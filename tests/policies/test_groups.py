@@ -93,6 +93,8 @@ def test_a_condition_that_might_hold_is_not_ruled_out() -> None:
     comparison = 'not_in: ["@adequate(GDPR)"]'
     assert not at("2026-11-22", comparison, country="US").allowed
     assert at("2026-11-22", comparison, country="US", operator={"adequacy": []}).allowed
+    both = 'not_in: ["@adequate(data.law)", "@adequate(GDPR)"]'
+    assert at("2026-11-22", both, "stranger", country="US").denials[0].code is ReasonCode.POLICY_HARD_DENY
 
 
 def test_the_tenants_law_picks_the_list() -> None:
