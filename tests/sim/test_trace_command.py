@@ -55,7 +55,7 @@ def test_what_was_dropped_is_told_in_words_and_as_json(tmp_path: Path, capsys: p
     swf.write_text("1 0 -1 50 4 -1 -1 4 -1 -1 1 9 1 1 -1 -1 -1 -1\n2 5 -1 0 4 -1 -1 4 60 -1 1 9 1 1 -1 -1 -1 -1\n")
     assert main(["trace", "info", str(swf)]) == 0
     said = capsys.readouterr().out
-    assert "dropped 1: run time 0 or less" in said
+    assert "dropped 1 of 2 lines: run time 0 or less" in said
     assert "log.swf:2" in said
     assert main(["trace", "info", str(swf), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
