@@ -11,7 +11,7 @@ from csched.accounting import costs
 from csched.clock import from_epoch_s
 from csched.domain.carbon import CarbonOutlook
 from csched.units import G_PER_KG, SECONDS_PER_HOUR
-from csched_sim.outcome import Run
+from csched_sim.outcome import Run, Stretch
 from csched_sim.setting import Setting, eligible_s
 
 Floats = npt.NDArray[np.float64]
@@ -23,11 +23,13 @@ BOUNDED_SLOWDOWN_TAU_S: Final = 10.0
 
 @dataclass(frozen=True, eq=False)
 class Accounts:
-    """One row per run, in order of start; all arrays have shape (runs,). Instants are seconds since the epoch."""
+    """One row per run, in their order; all arrays have shape (runs,). Instants are seconds since the epoch."""
 
     eligible_s: Ints
     start_s: Ints
     end_s: Ints
+    busy_s: Ints
+    """Seconds at work: less than from start to end where the job was interrupted."""
     gpus: Ints
     kwh: Floats
     """At the site's meter."""
@@ -35,12 +37,13 @@ class Accounts:
     topology_kg: Floats
     egress_kg: Floats
     wait_h: Floats
+    """From being eligible to the end, less the true run time: for an uninterrupted job, its wait for the start."""
     bounded_slowdown: Floats
     sigma: Floats
 
     @property
     def gpu_hours(self) -> float:
-        return float(np.sum(self.gpus * (self.end_s - self.start_s)) / SECONDS_PER_HOUR)
+        return float(np.sum(self.gpus * self.busy_s) / SECONDS_PER_HOUR)
 
 
 def true_intensities(setting: Setting, start_s: int, end_s: int) -> CarbonOutlook:
@@ -62,15 +65,23 @@ def account(runs: Sequence[Run], setting: Setting, carbon: CarbonOutlook) -> Acc
         len(runs),
     )
     pue = np.fromiter((setting.fleet.pue(run.berth.site) for run in runs), np.float64, len(runs))
-    carbon_kg = power_kw * pue * _intensity_h(runs, start_s, end_s, carbon) / G_PER_KG
-    run_s, wait_s = end_s - start_s, start_s - eligible
+    per_kw = power_kw * pue
+    carbon_kg = per_kw * _intensity_h(runs, start_s, end_s, carbon) / G_PER_KG
+    busy_s = end_s - start_s
+    for index, run in enumerate(runs):
+        if run.broken:
+            busy_s[index] = sum(stretch.end_s - stretch.start_s for stretch in run.broken)
+            carbon_kg[index] = sum(_stretch_kg(run, stretch, setting, carbon) for stretch in run.broken)
+    run_s = np.fromiter((run.traced.runtime_s for run in runs), np.int64, len(runs))
+    wait_s = end_s - eligible - run_s
     slowdown = (wait_s + run_s) / np.maximum(run_s, BOUNDED_SLOWDOWN_TAU_S)
     return Accounts(
         eligible_s=eligible,
         start_s=start_s,
         end_s=end_s,
+        busy_s=busy_s,
         gpus=gpus,
-        kwh=power_kw * pue * run_s / SECONDS_PER_HOUR,
+        kwh=per_kw * busy_s / SECONDS_PER_HOUR,
         carbon_kg=carbon_kg,
         topology_kg=(sigma - 1.0) * carbon_kg,
         egress_kg=np.fromiter(
@@ -80,6 +91,13 @@ def account(runs: Sequence[Run], setting: Setting, carbon: CarbonOutlook) -> Acc
         bounded_slowdown=np.maximum(slowdown, 1.0),
         sigma=sigma,
     )
+
+
+def _stretch_kg(run: Run, stretch: Stretch, setting: Setting, carbon: CarbonOutlook) -> float:
+    job, site = run.traced.job, stretch.berth.site
+    power_kw = costs.it_kw(job.gpus, stretch.berth.hardware.kw_per_gpu, job.load)
+    start, end = from_epoch_s(stretch.start_s), from_epoch_s(stretch.end_s)
+    return costs.carbon_kg(power_kw, setting.fleet.pue(site), carbon.zone(site.grid_zone), start, end)
 
 
 def _intensity_h(runs: Sequence[Run], start_s: Ints, end_s: Ints, carbon: CarbonOutlook) -> Floats:

@@ -1,14 +1,31 @@
-"""Counting broken rules afresh: every run is screened as if it had not been planned by anybody."""
+"""Where a job may run, and counting afresh who ran elsewhere, as if nobody had planned it."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from csched.clock import from_epoch_s
+from csched.domain.job import Job
 from csched.domain.site import Fleet
-from csched.domain.verdict import SiteVerdict
+from csched.domain.verdict import SiteVerdict, Verdicts
 from csched.ports import Policies
 from csched_sim.outcome import Run
+from csched_sim.setting import Berth, Setting
+
+
+def lawful_berths(job: Job, setting: Setting, verdicts: Verdicts | None) -> list[Berth]:
+    """Partitions that policy, the job's own wishes and its size permit, in the order of the fleet."""
+    allowed = {verdict.site for verdict in verdicts[job.job] if verdict.allowed} if verdicts else None
+    home = setting.fleet.home_site(job.home_site, job.tenant)
+    return [
+        berth
+        for site in setting.fleet.sites
+        if (allowed is None or site.id in allowed)
+        and (not job.countries or site.country in job.countries)
+        and (job.portable is not False or site.id == home)
+        for berth in setting.berths[site.id]
+        if berth.fits(job)
+    ]
 
 
 def policy_violations(runs: Sequence[Run], policies: Policies, fleet: Fleet) -> int:

@@ -7,17 +7,29 @@ from csched_sim.setting import Berth
 from csched_sim.traces.trace import TraceJob
 
 
+class Stretch(NamedTuple):
+    """Part of a job's work, done without a break; times are seconds since the epoch."""
+
+    berth: Berth
+    start_s: int
+    end_s: int
+
+
 class Run(NamedTuple):
-    """One job from start to end; times are seconds since the epoch."""
+    """One job from its first start to its end; times are seconds since the epoch."""
 
     traced: TraceJob
     berth: Berth
+    """Where it ended."""
     start_s: int
+    end_s: int
     sigma: float = 1.0
+    broken: tuple[Stretch, ...] = ()
+    """All stretches, the last included, of a job that was suspended or lost its node; empty for all others."""
 
     @property
-    def end_s(self) -> int:
-        return self.start_s + self.traced.runtime_s
+    def stretches(self) -> tuple[Stretch, ...]:
+        return self.broken or (Stretch(self.berth, self.start_s, self.end_s),)
 
 
 class NeverRan(NamedTuple):
@@ -28,7 +40,7 @@ class NeverRan(NamedTuple):
 @dataclass
 class Outcome:
     runs: list[Run] = field(default_factory=list)
-    """In order of start."""
+    """Jobs that ended, in any order."""
     never_ran: list[NeverRan] = field(default_factory=list)
     decisions: int = 0
     """How often the strategy looked at its queue."""

@@ -80,7 +80,7 @@ class SimulatedWorld:
             it_kw=it_kw(placement.gpus, berth.hardware.kw_per_gpu, traced.job.load),
             until=placement.start + timedelta(seconds=traced.job.time_limit_s),
         )
-        self._outcome.runs.append(Run(traced, berth, start_s, placement.sigma))
+        self._outcome.runs.append(Run(traced, berth, start_s, start_s + traced.runtime_s, placement.sigma))
         self.calendar.at(start_s + traced.runtime_s, Phase.END, partial(self._end, placement.job))
 
     def expect(self, traced: TraceJob, later: Iterable[TraceJob]) -> None:

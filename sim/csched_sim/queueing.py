@@ -34,6 +34,9 @@ class Waiting(NamedTuple):
     traced: TraceJob
     gpus: int
     """GPUs the job will hold."""
+    limit_s: int
+    runtime_s: int
+    """True, and unknown to the queue."""
 
 
 class PartitionQueue:
@@ -46,7 +49,7 @@ class PartitionQueue:
         """By the end of their limits, then by id."""
 
     def start(self, waiting: Waiting, now_s: int) -> Claim:
-        claim = Claim(now_s + waiting.traced.job.time_limit_s, id_order(waiting.traced.job.job), waiting.gpus)
+        claim = Claim(now_s + waiting.limit_s, id_order(waiting.traced.job.job), waiting.gpus)
         insort(self.running, claim)
         self.free -= claim.gpus
         return claim
@@ -77,7 +80,7 @@ def easy(queue: PartitionQueue, now_s: int) -> Started:
     shadow_s, extra = reservation(queue)
     kept = [queue.waiting[0]]
     for waiting in islice(queue.waiting, 1, None):
-        ends_in_time = now_s + waiting.traced.job.time_limit_s <= shadow_s
+        ends_in_time = now_s + waiting.limit_s <= shadow_s
         if waiting.gpus <= queue.free and (ends_in_time or waiting.gpus <= extra):
             started.append((waiting, queue.start(waiting, now_s)))
             extra -= 0 if ends_in_time else waiting.gpus

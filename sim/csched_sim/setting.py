@@ -9,6 +9,7 @@ from csched.domain.hardware import Hardware
 from csched.domain.job import Job
 from csched.domain.site import Fleet, Partition, Site
 from csched.ports import CarbonSource, Policies
+from csched_sim.skies import Skies
 from csched_sim.traces.trace import TraceJob
 
 
@@ -56,6 +57,11 @@ class Setting:
     @cached_property
     def zones(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(site.grid_zone for site in self.fleet.sites))
+
+    @cached_property
+    def skies(self) -> Skies:
+        """What strategies that plan job by job know of the grid."""
+        return Skies(self.carbon, self.zones, self.slot_s)
 
     @cached_property
     def gpus(self) -> int:

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from csched.clock import from_epoch_s
 from csched.domain.carbon import CarbonOutlook
+from csched.units import SECONDS_PER_HOUR
 from csched_sim.accounts import Accounts, account, true_intensities
-from csched_sim.bound import Bound, carbon_bound, lawful_berths
+from csched_sim.bound import Bound, carbon_bound
+from csched_sim.chances import Chance, Sky, chances, reach_s, screened
 from csched_sim.lawfulness import policy_violations
 from csched_sim.outcome import Outcome
-from csched_sim.setting import Berth, Setting, eligible_s
+from csched_sim.setting import Setting, eligible_s
 from csched_sim.strategies import Strategy, strategy
 from csched_sim.traces.trace import TraceJob
 
@@ -65,15 +66,14 @@ def simulate(
         watch(name)
         results.append(_play(name, play, trace, setting))
     choices = _compared(trace, setting, results)
-    windows_s = _windows_s(setting, results)
-    carbon = true_intensities(setting, eligible_s(trace[0]), _reach_s(trace, windows_s, results))
+    carbon = true_intensities(setting, min(map(eligible_s, trace)), _reach_s(trace, choices, results))
     return Simulation(
         trace=trace,
         setting=setting,
         results=tuple(results),
         baseline=baseline,
-        compared=frozenset(traced.job.job for traced, _ in choices),
-        bound=carbon_bound(choices, setting, carbon, windows_s),
+        compared=frozenset(choices),
+        bound=carbon_bound(list(choices.values()), Sky.of(carbon), setting.horizon_s / SECONDS_PER_HOUR),
         carbon=carbon,
         warnings=_warnings(setting, results, carbon),
     )
@@ -83,7 +83,7 @@ def _play(name: str, play: Strategy, trace: Sequence[TraceJob], setting: Setting
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     outcome = play(trace, setting)
     wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
-    first_s = eligible_s(trace[0])
+    first_s = min(map(eligible_s, trace))
     carbon = true_intensities(setting, first_s, max((run.end_s for run in outcome.runs), default=first_s + 1))
     accounting_wall_s, accounting_cpu_s = time.perf_counter(), time.process_time()
     accounts = account(outcome.runs, setting, carbon)
@@ -96,15 +96,15 @@ def _play(name: str, play: Strategy, trace: Sequence[TraceJob], setting: Setting
 
 def _compared(
     trace: Sequence[TraceJob], setting: Setting, results: Sequence[StrategyResult]
-) -> list[tuple[TraceJob, list[Berth]]]:
-    """The jobs that all strategies completed and that may lawfully run somewhere, with their lawful berths."""
+) -> dict[str, list[Chance]]:
+    """The chances of the jobs that all strategies completed and that may lawfully run somewhere, by id."""
     completed = set.intersection(*({run.traced.job.job for run in result.outcome.runs} for result in results))
     jobs = [traced for traced in trace if traced.job.job in completed]
-    instant = from_epoch_s(eligible_s(trace[0]))
-    policies = setting.policies
-    verdicts = policies.screen([traced.job for traced in jobs], setting.fleet, instant) if policies else None
-    choices = [(traced, lawful_berths(traced.job, setting, verdicts)) for traced in jobs]
-    return [(traced, berths) for traced, berths in choices if berths]
+    if not jobs:
+        return {}
+    verdicts, windows_s = screened(jobs, setting), _windows_s(setting, results)
+    found = {job.job.job: chances(job, setting, verdicts, windows_s[job.job.job], staged=False) for job in jobs}
+    return {name: several for name, several in found.items() if several}
 
 
 def _windows_s(setting: Setting, results: Sequence[StrategyResult]) -> dict[str, int]:
@@ -117,9 +117,9 @@ def _windows_s(setting: Setting, results: Sequence[StrategyResult]) -> dict[str,
     return windows
 
 
-def _reach_s(trace: Sequence[TraceJob], windows_s: Mapping[str, int], results: Sequence[StrategyResult]) -> int:
+def _reach_s(trace: Sequence[TraceJob], choices: Mapping[str, list[Chance]], results: Sequence[StrategyResult]) -> int:
     last_end_s = max((run.end_s for result in results for run in result.outcome.runs), default=0)
-    return max(last_end_s, *(eligible_s(traced) + windows_s[traced.job.job] + traced.runtime_s for traced in trace))
+    return max(last_end_s, reach_s(choices) if choices else 0, eligible_s(trace[-1]) + 1)
 
 
 def _warnings(setting: Setting, results: Sequence[StrategyResult], carbon: CarbonOutlook) -> tuple[str, ...]:
@@ -127,11 +127,13 @@ def _warnings(setting: Setting, results: Sequence[StrategyResult], carbon: Carbo
     if setting.policies is None:
         said.append(WITHOUT_POLICIES)
     if any(site.it_power_cap_kw is not None for site in setting.fleet.sites):
-        said.append("fifo and easy know nothing of power caps and do not keep them")
+        said.append("only csched and oracle know of power caps; the others do not keep them")
     said += [
         f"the power of {hardware.key} is an assumption" for hardware in setting.hardware.values() if hardware.assumed
     ]
     said += [f"the PUE of {site.id} is the fleet's default" for site in setting.fleet.sites if site.pue is None]
+    if any(run.broken for result in results for run in result.outcome.runs):
+        said.append("the bound is for uninterrupted runs: a strategy that suspends jobs can go below it")
     said += [
         f"{result.name} never ran {len(result.outcome.never_ran)} of the jobs"
         for result in results

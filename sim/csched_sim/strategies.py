@@ -6,10 +6,13 @@ from functools import partial
 from typing import Final
 
 from csched.errors import UsageError
-from csched_sim.at_home import simulate_at_home
+from csched_sim.oracle import simulate_foreseen
 from csched_sim.outcome import Outcome
+from csched_sim.queued import simulate_queued
 from csched_sim.queueing import easy, first_come
+from csched_sim.routing import at_home, greenest, least_loaded
 from csched_sim.setting import Setting
+from csched_sim.shifting import carbon_time, lowest_window, wait_awhile
 from csched_sim.traces.trace import TraceJob
 
 Strategy = Callable[[Iterable[TraceJob], Setting], Outcome]
@@ -22,9 +25,15 @@ def _csched(trace: Iterable[TraceJob], setting: Setting) -> Outcome:
 
 
 STRATEGIES: Final[Mapping[str, Strategy]] = {
-    "fifo": partial(simulate_at_home, discipline=first_come),
-    "easy": partial(simulate_at_home, discipline=easy),
+    "fifo": partial(simulate_queued, router=at_home, discipline=first_come),
+    "easy": partial(simulate_queued, router=at_home, discipline=easy),
+    "least-loaded": partial(simulate_queued, router=least_loaded, discipline=easy),
+    "greenest": partial(simulate_queued, router=greenest, discipline=easy),
+    "lowest-window": partial(simulate_queued, router=lowest_window, discipline=easy),
+    "carbon-time": partial(simulate_queued, router=carbon_time, discipline=easy),
+    "wait-awhile": partial(simulate_queued, router=wait_awhile, discipline=easy),
     "csched": _csched,
+    "oracle": simulate_foreseen,
 }
 BASELINE: Final = "easy"
 

@@ -15,6 +15,7 @@ from csched.cli import main
 from csched_sim.outputs import write_outputs
 from csched_sim.play import play
 from csched_sim.scenario import read_scenario
+from csched_sim.strategies import STRATEGIES
 
 SCENARIO = shipped.scenarios() / "mixed-week.yaml"
 DEMO = str(shipped.demo_fleet())
@@ -140,7 +141,7 @@ def test_an_unknown_strategy_is_a_usage_error_with_the_known_ones(
     error = json.loads(capsys.readouterr().out)["error"]
     assert code == 2
     assert error["message"] == "no strategy is called `esay`"
-    assert error["hint"] == "did you mean `easy`? there are fifo, easy, csched"
+    assert error["hint"] == f"did you mean `easy`? there are {', '.join(STRATEGIES)}"
 
 
 def test_missing_options_and_files_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

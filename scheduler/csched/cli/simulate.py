@@ -24,12 +24,16 @@ _PATH = click.Path(path_type=Path)
 @click.command()
 @click.argument("scenario", required=False, type=_PATH)
 @click.option("--out", required=True, type=_PATH, help="Folder for summary.json, jobs.parquet and the report.")
-@click.option("--trace", type=_PATH, help="Past or invented work: a file in any format of docs/traces.md, plain or .gz.")
+@click.option(
+    "--trace", type=_PATH, help="Past or invented work: a file in any format of docs/traces.md, plain or .gz."
+)
 @click.option("--format", type=click.Choice(FORMATS), help="Default: told by its content.")
 @click.option("--fleet", type=_PATH, help="Fleet YAML.")
 @click.option("--carbon", help="A CSV, a folder of them or the word climatology.")
 @click.option("--policies", type=_PATH, help="Folder of policies; without it only the jobs' own wishes apply.")
-@click.option("--strategy", "strategies", multiple=True, help="fifo, easy or csched; may be given several times.")
+@click.option(
+    "--strategy", "strategies", multiple=True, help="May be given several times; docs/simulator.md lists them."
+)
 @click.option("--baseline", help="What savings are held against [default: easy].")
 @click.option("--start", type=INSTANT, help="Move the trace so that its first submission is at this instant.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Only the first so many jobs by submission.")
@@ -39,7 +43,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--work", type=click.IntRange(min=0), help="How hard each planning cycle tries; the same on any machine.")
 @output_options
 def command(output: Output, /, *, scenario: Path | None, out: Path, **options: Any) -> None:
-    """Run past or invented work through fifo, easy and the engine that plans in production.
+    """Run past or invented work through other strategies and through the engine that plans in production.
 
     \b
     csched simulate sim/scenarios/mixed-week.yaml --out out
