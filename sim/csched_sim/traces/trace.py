@@ -89,12 +89,16 @@ class ReadingNotes:
         return self.placed(datetime.fromisoformat(text))
 
     def placed(self, instant: datetime) -> datetime:
-        """The same reading of the clock, in the zone of the trace unless it has its own."""
+        """The instant when clocks in the zone of the trace showed this, unless it has its own zone; in UTC.
+
+        What clocks show twice in autumn is taken as the first of the two.
+        """
         if instant.tzinfo is not None:
-            return instant
+            return instant.astimezone(UTC)
         if self.zone is None:
             self.assume("the timestamps do not tell their zone: taken as UTC (--zone names another)")
-        return instant.replace(tzinfo=self.zone or UTC)
+            return instant.replace(tzinfo=UTC)
+        return instant.replace(tzinfo=self.zone).astimezone(UTC)
 
     def as_dict(self) -> dict[str, object]:
         return {
