@@ -211,4 +211,4 @@ def _why_none(notes: ReadingNotes) -> str:
     if not notes.dropped:
         return f"is it in the format {notes.format}?"
     why, count = notes.dropped.most_common(1)[0]
-    return f"dropped {notes.dropped.total():,} lines; {count:,} of them: {why} (first: {notes.places[why][0]})"
+    return f"dropped {count:,} of {notes.lines:,} lines: {why} (first: {notes.places[why][0]})"
