@@ -127,8 +127,26 @@ def test_generated_swf_to_the_second(tmp_path: Path, load: float, seed: int) -> 
     assert_textbook(read_trace(path)[0], 512)
 
 
-def test_kth_to_the_second(shared: Callable[[str], Path]) -> None:
-    assert_textbook(read_trace(shared("jobs/KTH-SP2-1996-2.1-cln.swf.gz"), limit=5_000)[0], 100)
+ARCHIVES = {
+    "KTH-SP2-1996-2.1-cln.swf.gz": (100, 27_992),
+    "SDSC-BLUE-2000-4.2-cln.swf.gz": (1_152, 232_536),
+    "HPC2N-2002-2.1-cln.swf.gz": (240, 202_876),
+}
+"""File -> (processors of the machine, jobs that ran)."""
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_the_first_thousands_of_real_jobs_to_the_second(name: str, shared: Callable[[str], Path]) -> None:
+    assert_textbook(read_trace(shared(f"jobs/{name}"), limit=4_000)[0], ARCHIVES[name][0])
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_whole_real_traces_to_the_second(name: str, shared: Callable[[str], Path]) -> None:
+    processors, jobs = ARCHIVES[name]
+    trace, _notes = read_trace(shared(f"jobs/{name}"))
+    assert len(trace) == jobs
+    assert_textbook(trace, processors)
 
 
 small_jobs = st.lists(
