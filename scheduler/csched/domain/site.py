@@ -195,11 +195,15 @@ class ExchangeRates(Value):
 
 
 class Evidence(Value):
-    """Whence a value of the fleet file comes; written there as `{value, source, as_of, confidence}`."""
+    """Whence a value of the fleet file comes; written there beside it: `{value, source, asserted_by, valid_until}`."""
 
     source: str | None = Field(default=None, max_length=1000)
     as_of: str | None = Field(default=None, max_length=32)
     confidence: str | None = Field(default=None, max_length=32)
+    asserted_by: str | None = Field(default=None, max_length=200)
+    """Who answers for it: the operator itself, an auditor."""
+    valid_until: InstantOrDay | None = None
+    """From then on no rule counts on the value any more."""
 
 
 class Fleet(Value):

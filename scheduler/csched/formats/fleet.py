@@ -1,4 +1,4 @@
-"""The fleet file. Any value may be written `{value, source, as_of, confidence}`; the reader keeps both apart."""
+"""The fleet file. Any value may be written `{value, source, asserted_by, …}`; the reader keeps both apart."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from csched.formats.validation import input_error
 from csched.formats.yaml_document import Document, load_document, spell
 from csched.formats.yaml_document import Path as DocumentPath
 
-_EVIDENCE_KEYS = frozenset({"source", "as_of", "confidence"})
+_EVIDENCE_KEYS = frozenset(Evidence.model_fields)
 
 
 def read_fleet(path: Path) -> Fleet:
