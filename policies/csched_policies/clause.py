@@ -38,7 +38,7 @@ class Clause:
 
     def holds(self, sight: Sight) -> bool | None:
         """True: met. False: not met. None: a fact that it needs is not known."""
-        seen = sight.facts.get(self.path)
+        seen = sight.fact(self.path)
         if seen is None:
             return None
         if self.operator in {"at_least", "at_most"}:
@@ -56,14 +56,14 @@ class Clause:
 
     def missing(self, sight: Sight) -> tuple[str, ...]:
         """Facts that the clause reads and nobody has stated."""
-        return tuple(path for path in sorted(self.reads) if path != CONDITION_PATH and sight.facts.get(path) is None)
+        return tuple(path for path in sorted(self.reads) if path != CONDITION_PATH and sight.fact(path) is None)
 
     def conditions(self, sight: Sight) -> tuple[str, ...]:
         """Conditions that would make countries seen count, were the operator known to meet them."""
         if not isinstance(self.operand, Countries):
             return ()
-        seen = sight.facts.get(self.path) or ()
-        laws = sight.facts.get(LAW_PARAMETER) or ()
+        seen = sight.fact(self.path) or ()
+        laws = sight.fact(LAW_PARAMETER) or ()
         names = sorted(self.operand.group_names(laws) & sight.groups.by_name.keys())
         found = [
             condition

@@ -1,19 +1,22 @@
 """What is known of a site and of a job, under the paths of the vocabulary; None is unknown.
 
-A fact that nobody stated stays unknown. Nothing is derived except `site.seal.min`, which needs all eight objectives.
+A fact that nobody stated stays unknown. Nothing is derived except `site.seal.min` and `.score`, which need all
+eight objectives.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from csched.domain.base import Country, Slug, Value
-from csched.domain.site import SealObjective, Site
+from csched.domain.site import Fleet, SealObjective, Site
 from csched.errors import InputError
 from csched.formats.validation import input_error
 from csched.formats.yaml_document import Document
-from csched_policies.vocabulary import Law, Sector
+from csched_policies.vocabulary import SEAL_WEIGHTS, VOCABULARY, Law, Sector
 
 Facts = Mapping[str, Any]
 """Path -> value: text, number, truth, a tuple of these, or a tuple of certificates; None is unknown."""
@@ -76,6 +79,7 @@ def site_facts(site: Site) -> dict[str, Any]:
         "site.personnel.citizenship": site.personnel.citizenship,
         "site.certs": site.certs,
         "site.seal.min": min(seal.values()) if len(seal) == len(SealObjective) else None,
+        "site.seal.score": _seal_score(seal),
         "site.ual": site.ual,
         "site.spe": site.spe,
         "site.confidential.cpu_tee": site.confidential.cpu_tee,
@@ -88,6 +92,44 @@ def site_facts(site: Site) -> dict[str, Any]:
         "site.pue": site.pue,
     }
     return facts | {f"site.seal.{objective}": seal.get(objective) for objective in SealObjective}
+
+
+def _seal_score(seal: Mapping[SealObjective, int]) -> float | None:
+    """Levels weighted as the framework does, on its scale of 0 to 4."""
+    if len(seal) < len(SealObjective):
+        return None
+    return sum(SEAL_WEIGHTS[objective] * level for objective, level in seal.items()) / sum(SEAL_WEIGHTS.values())
+
+
+_FROM_SEAL: Final = frozenset({"seal.min", "seal.score"})
+_OF_SITE: Final = re.compile(r"sites\[(?P<index>[0-9]+)\](\.(?P<path>[^\[]+))?")
+
+
+def ends_of_evidence(fleet: Fleet) -> tuple[dict[str, datetime], ...]:
+    """For each site: path of a fact -> the instant from which nobody vouches for it, where the fleet file says so.
+
+    An end given for a whole (`operator`) is an end for each part, one given for an entry of a list for the list.
+    """
+    ends: tuple[dict[str, datetime], ...] = tuple({} for _ in fleet.sites)
+    for spelled, told in fleet.evidence.items():
+        match = _OF_SITE.match(spelled)
+        if match is None or told.valid_until is None or int(match["index"]) >= len(ends):
+            continue
+        of_site = ends[int(match["index"])]
+        for path in _within(match["path"]):
+            of_site[path] = min(told.valid_until, of_site.get(path, told.valid_until))
+    return ends
+
+
+def _within(stated: str | None) -> Iterator[str]:
+    """Facts that rest on what was stated under a path of the site; all of them where it was the site itself."""
+    for path in VOCABULARY:
+        if not path.startswith("site."):
+            continue
+        own = path.removeprefix("site.")
+        derived = own in _FROM_SEAL and (stated or "").startswith("seal")
+        if stated is None or derived or own == stated or own.startswith(f"{stated}."):
+            yield path
 
 
 COLUMN: Final[Mapping[str, str]] = {

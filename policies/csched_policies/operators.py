@@ -5,7 +5,7 @@ None never counts as met, neither for positive nor for negative operators.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -24,6 +24,13 @@ class Sight:
     facts: Facts
     groups: Groups
     at: datetime
+    ends: Mapping[str, datetime] = field(default_factory=dict)
+    """Path -> the instant from which nobody vouches for the fact any more."""
+
+    def fact(self, path: str) -> Any:
+        """The value of a fact; None where it is not known, or no longer vouched for."""
+        end = self.ends.get(path)
+        return None if end is not None and end <= self.at else self.facts.get(path)
 
 
 @dataclass(frozen=True)
@@ -60,19 +67,19 @@ class Countries:
             return True
         found = {self._in_group(name, country, sight, conditional) for name in self.groups}
         found |= {self._under_law(family, country, sight, conditional) for family in self.by_law}
-        found |= {_same(country, sight.facts.get(path)) for path in self.facts}
+        found |= {_same(country, sight.fact(path)) for path in self.facts}
         if True in found:
             return True
         return None if None in found else False
 
     @staticmethod
     def _in_group(name: str, country: str, sight: Sight, conditional: bool) -> bool | None:
-        found = sight.groups.membership(name, country, sight.at, sight.facts.get(CONDITION_PATH))
+        found = sight.groups.membership(name, country, sight.at, sight.fact(CONDITION_PATH))
         return conditional if found is Membership.CONDITIONAL else found is Membership.YES
 
     def _under_law(self, family: str, country: str, sight: Sight, conditional: bool) -> bool | None:
         """In the family's group for every law of the tenant: a transfer must be lawful under each."""
-        laws = sight.facts.get(LAW_PARAMETER)
+        laws = sight.fact(LAW_PARAMETER)
         if laws is None or any(f"{family}({law})" not in sight.groups.by_name for law in laws):
             return None
         return _all([self._in_group(f"{family}({law})", country, sight, conditional) for law in laws])

@@ -6,6 +6,7 @@ from typing import Final
 
 from csched.clock import format_instant
 from csched.domain.site import Fleet
+from csched_policies.facts import ends_of_evidence
 from csched_policies.operators import Evidence
 from csched_policies.policy_set import Content
 
@@ -16,7 +17,7 @@ def remarks(content: Content, fleet: Fleet | None, now: datetime) -> tuple[str, 
     """One line for each thing to look at, in a stable order."""
     found = [*_reviews(content, now), *_tenants(content), *_exceptions(content, now)]
     if fleet is not None:
-        found += [*_evidence(content, fleet, now), *_reach(fleet)]
+        found += [*_evidence(content, fleet, now), *_facts(content, fleet, now), *_reach(fleet)]
     return tuple(found)
 
 
@@ -69,6 +70,17 @@ def _evidence(content: Content, fleet: Fleet, now: datetime) -> Iterator[str]:
                 yield f"site {site.id}: its certificate {certificate.scheme} ended on {format_instant(until)}"
             elif until <= now + SOON:
                 yield f"site {site.id}: its certificate {certificate.scheme} ends on {format_instant(until)}"
+
+
+def _facts(content: Content, fleet: Fleet, now: datetime) -> Iterator[str]:
+    """Facts that rules read and that nobody vouches for any more, or soon."""
+    read = {path for rule in content.rules for path in rule.reads}
+    for site, ends in zip(fleet.sites, ends_of_evidence(fleet), strict=True):
+        for path in sorted(read & ends.keys()):
+            if ends[path] <= now:
+                yield f"site {site.id}: {path} counted until {format_instant(ends[path])} only"
+            elif ends[path] <= now + SOON:
+                yield f"site {site.id}: {path} is vouched for until {format_instant(ends[path])} only"
 
 
 def _reach(fleet: Fleet) -> Iterator[str]:

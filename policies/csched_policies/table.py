@@ -16,7 +16,7 @@ from csched.domain.site import Fleet, Site
 from csched.domain.verdict import ExceptionUse, Reason, ReasonCode, SiteVerdict
 from csched_policies.clause import Clause, shown
 from csched_policies.exceptions import Exemption, longest
-from csched_policies.facts import COLUMN, Facts, Tenant, label_facts, site_facts
+from csched_policies.facts import COLUMN, Facts, Tenant, ends_of_evidence, label_facts, site_facts
 from csched_policies.groups import Groups
 from csched_policies.operators import Sight
 from csched_policies.rule import Rule
@@ -69,8 +69,9 @@ class Judge:
         now: datetime,
         *,
         exemptions: Sequence[Exemption] = (),
+        evidence_ends: Sequence[Mapping[str, datetime]] = (),
     ) -> None:
-        instants = changes(rules, groups, sites)
+        instants = changes(rules, groups, sites) | {end for ends in evidence_ends for end in ends.values()}
         instants |= {instant for each in exemptions for instant in (each.since, each.until)}
         self.since = max((instant for instant in instants if instant <= now), default=_NEVER)
         self.before = min((instant for instant in instants if instant > now), default=_EVER)
@@ -78,13 +79,13 @@ class Judge:
         self._now = now
         self._later = sorted(instant for instant in instants if instant > now)
 
-    def finding(self, rule: Rule, clause: Clause, facts: Facts) -> Finding:
-        """What `clause` says of the site (and the labels) in `facts`."""
-        sight = Sight(facts, self._groups, self._now)
+    def finding(self, rule: Rule, clause: Clause, facts: Facts, ends: Mapping[str, datetime]) -> Finding:
+        """What `clause` says of the site (and the labels) in `facts`, each of which counts until its end."""
+        sight = Sight(facts, self._groups, self._now, ends)
         if not clause.holds(sight):
             return Finding(denial=_denial(rule, clause, sight))
-        for instant in self._later if _changes(clause) else ():
-            if not clause.holds(Sight(facts, self._groups, instant)):
+        for instant in self._later if _changes(clause) or not clause.reads.isdisjoint(ends) else ():
+            if not clause.holds(Sight(facts, self._groups, instant, ends)):
                 return Finding(until=instant, until_reason=_expiry(rule, clause, facts, instant))
         return _MET
 
@@ -121,10 +122,13 @@ class Table:
         self._tenants = tenants
         self._exemptions = exemptions
         self._now = now
-        self._judge = Judge(rules, groups, fleet.sites, now, exemptions=exemptions)
+        self._ends = ends_of_evidence(fleet)
+        self._judge = Judge(rules, groups, fleet.sites, now, exemptions=exemptions, evidence_ends=self._ends)
         self._sites = [site_facts(site) | dict.fromkeys(unknown) for site in fleet.sites]
         self._fixed = {
-            (rule.id, clause): [self._judge.finding(rule, clause, facts) for facts in self._sites]
+            (rule.id, clause): [
+                self._judge.finding(rule, clause, *known) for known in zip(self._sites, self._ends, strict=True)
+            ]
             for rule in rules
             for clause in rule.require
             if all(path.startswith("site.") for path in clause.reads)
@@ -225,7 +229,9 @@ class Table:
 
     def _finding(self, rule: Rule, clause: Clause, index: int, labels: Facts) -> Finding:
         fixed = self._fixed.get((rule.id, clause))
-        return fixed[index] if fixed else self._judge.finding(rule, clause, {**self._sites[index], **labels})
+        if fixed:
+            return fixed[index]
+        return self._judge.finding(rule, clause, {**self._sites[index], **labels}, self._ends[index])
 
 
 def changes(rules: Sequence[Rule], groups: Groups, sites: Sequence[Site]) -> set[datetime]:
@@ -252,7 +258,7 @@ def _no_labels(_job: Job) -> tuple[()]:
 
 def _denial(rule: Rule, clause: Clause, sight: Sight) -> Reason:
     """The reason why a clause that was just found not met is not met."""
-    site, seen = sight.facts.get("site.id"), sight.facts.get(clause.path)
+    site, seen = sight.facts.get("site.id"), sight.fact(clause.path)
     if clause.holds(sight) is None:
         missing = clause.missing(sight)
         what = (

@@ -113,6 +113,7 @@ _SITE: Final = (
     Attribute("site.certs", Kind.CERTIFICATES),
     *(Attribute(f"site.seal.{objective}", Kind.NUMBER) for objective in SealObjective),
     Attribute("site.seal.min", Kind.NUMBER),
+    Attribute("site.seal.score", Kind.NUMBER),
     Attribute("site.ual", Kind.NUMBER),
     Attribute("site.spe", Kind.TRUTH),
     Attribute("site.confidential.cpu_tee", Kind.WORD, _of(Confidential, "cpu_tee")),
@@ -153,7 +154,7 @@ NOT_YET: Final = frozenset(
     """data.id data.egress data.replicas data.restricted tenant.contract_locations job.purpose job.run_id
     job.requires.confidential job.requires.tenancy job.requires.min_seal job.requires.min_ual job.outputs.kind
     outputs.kind outputs.inherit_class outputs.return_to outputs.retain_at_site_h outputs.aggregated_only
-    outputs.export transfer.from_country transfer.size_gb transfer.start path.countries site.seal.score""".split()
+    outputs.export transfer.from_country transfer.size_gb transfer.start path.countries""".split()
 )
 """Paths that are understood but that this version cannot evaluate: refused, never ignored."""
 
@@ -180,6 +181,18 @@ LEVELS: Final[Mapping[Scheme, tuple[str, ...]]] = {
     Scheme.GAIAX: ("standard", "l1", "l2", "l3"),
 }
 """Levels in rising order, inside one scheme; no scheme is ever compared with another."""
+
+SEAL_WEIGHTS: Final[Mapping[SealObjective, int]] = {
+    SealObjective.STRATEGIC: 15,
+    SealObjective.LEGAL: 10,
+    SealObjective.DATA_AND_AI: 10,
+    SealObjective.OPERATIONAL: 15,
+    SealObjective.SUPPLY_CHAIN: 20,
+    SealObjective.TECHNOLOGY: 15,
+    SealObjective.SECURITY: 10,
+    SealObjective.ENVIRONMENT: 5,
+}
+"""Per cent, from the Cloud Sovereignty Framework v1.2.1 (European Commission, October 2025)."""
 
 TYPED_SCHEMES: Final = frozenset({Scheme.BSI_C5})
 """Schemes whose certificates have a type 1 (design) or 2 (effective over a period)."""

@@ -58,7 +58,7 @@ TYPOS = [
     ("site.certs:", "site.certificates:"),
     ("site.seal.sov-2", "site.seal.sov-9"),
     ("site.seal.sov-2", "site.seal.sov2"),
-    ("site.seal.sov-2", "site.seal.score"),
+    ("site.seal.sov-2", "site.seal.scores"),
     ("site.spe", "site.speed"),
     ("site.keys", "site.key"),
     ("site.keys: {in: [customer_hyok]}", "outputs.return_to: {in: [FR]}"),
