@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from csched import shipped
 from csched.clock import SystemClock
@@ -26,13 +26,11 @@ from csched.store.records import Drain, JobRecord, Submission
 from csched.store.scripts import require_runnable
 
 if TYPE_CHECKING:
+    from csched.store.attempts import Attempts
     from csched.store.repository import Repository
     from csched.store.world import StoreWorld
 
 __all__ = ["App", "Settings", "load_settings", "open_app"]
-
-_HANDED_OVER_AT_ONCE: Final = 20
-"""Starting processes takes time, and news of those that run must not wait for all that are still to start."""
 
 
 @dataclass
@@ -89,13 +87,19 @@ class App:
         return LocalDispatcher(self.settings.spool, kill_wait_s=int(self.settings.kill_wait.total_seconds()))
 
     @cached_property
+    def attempts(self) -> "Attempts":
+        from csched.store.attempts import Attempts
+
+        return Attempts(self.store, self.dispatcher)
+
+    @cached_property
     def world(self) -> "StoreWorld":
         """The store and the dispatcher as the planning cycle sees them."""
         from csched.store.world import StoreWorld
 
         return StoreWorld(
             self.store,
-            self.dispatcher,
+            self.attempts,
             self.fleet,
             self.hardware,
             self.policies,
@@ -218,15 +222,14 @@ class App:
         return run_cycle(self.world, self.policies, self.budget)
 
     def poll(self) -> tuple[JobRecord, ...]:
-        """Hand over what was left lying, pass cancellations on, take over news. Returns the jobs that changed."""
-        for order in self.store.orders(limit=_HANDED_OVER_AT_ONCE):
-            self.dispatcher.dispatch(order)
-            self.store.handed_over(order.attempt)
-        alive = self.store.alive()
-        for attempt in self.store.to_cancel():
-            self.dispatcher.cancel(attempt)
-        reports = self.dispatcher.poll(alive)
-        changed = [int(report.job) for report in reports if self.store.apply(report)]
+        """Take over news, drop what has ended, hand over what was left lying. Returns the jobs that changed.
+
+        News first: it costs little, and jobs that cannot be started must not keep others from ending.
+        """
+        changed = self.attempts.take_over_news()
+        self.attempts.forget_ended()
+        self.attempts.cancel()
+        self.attempts.hand_over()
         return self.store.jobs(ids=changed) if changed else ()
 
     def bill(self) -> int:

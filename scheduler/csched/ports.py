@@ -73,6 +73,10 @@ class Dispatcher(Protocol):
         """Ask the attempt to end; the end itself comes by `poll`."""
         ...
 
+    def forget(self, attempt: str) -> None:
+        """Drop what is kept of an attempt whose end is safely known elsewhere. It is never dispatched again."""
+        ...
+
 
 class PowerMeter(Protocol):
     def energy_kwh(self, attempt: str) -> float | None:

@@ -17,6 +17,7 @@ from csched.domain.snapshot import Snapshot
 from csched.errors import InputError
 from csched.local.dispatcher import LocalDispatcher
 from csched.ports import CarbonSource, Dispatcher, World
+from csched.store.attempts import Attempts
 from csched.store.records import Submission
 from csched.store.repository import Repository
 from csched.store.world import StoreWorld
@@ -56,7 +57,15 @@ class StoreQueue:
         self.store = Repository(f"sqlite:///{folder / 'csched.db'}", clock)
         rules = load_policies(shipped.policy_library())
         self.world = StoreWorld(
-            self.store, self.recorder, FLEET, FLEET.hardware, rules, SKY, clock, horizon_s=48 * 3600, slot_s=900
+            self.store,
+            Attempts(self.store, self.recorder),
+            FLEET,
+            FLEET.hardware,
+            rules,
+            SKY,
+            clock,
+            horizon_s=48 * 3600,
+            slot_s=900,
         )
         self.drain = self.store.drain
 

@@ -1,5 +1,6 @@
 """Scripts run as real processes: once, with their output, exit code, limits and nothing of the daemon's."""
 
+import json
 import os
 import signal
 import subprocess
@@ -67,6 +68,13 @@ def wait_for(file: Path) -> str:
         assert time.monotonic() < deadline, f"{file.name} has not been written"
         time.sleep(0.02)
     return file.read_text()
+
+
+def wait_until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def gone(pid: int) -> bool:
@@ -209,6 +217,55 @@ def test_a_job_whose_runner_is_killed_is_ended_and_never_run_again(
     dispatcher.dispatch(wanted)
     assert ended(dispatcher, wanted) == answer
     assert (tmp_path / "ran").read_text() == f"{script}\n"
+
+
+def test_a_process_killed_before_it_became_the_script_is_started_again(
+    dispatcher: LocalDispatcher, order: Orders, tmp_path: Path
+) -> None:
+    wanted = order(f"echo ran >> {tmp_path}/ran")
+    folder = tmp_path / "spool" / wanted.attempt
+    dispatcher._lay_down(wanted, folder)
+    with (folder / runner.SCRIPT).open("a"):  # nobody can execute a file that is open for writing
+        dispatcher.dispatch(wanted)
+        first = json.loads(wait_for(folder / runner.STARTED))["pid"]
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: f'"pid": {first},' not in wait_for(folder / runner.STARTED))
+    assert ended(dispatcher, wanted).state is JobState.COMPLETED
+    assert (tmp_path / "ran").read_text() == "ran\n"
+
+
+def test_a_script_that_is_killed_has_failed_and_is_not_started_again(
+    dispatcher: LocalDispatcher, order: Orders, tmp_path: Path
+) -> None:
+    wanted = order(f"echo $$ >> {tmp_path}/ran; exec sleep 60")
+    dispatcher.dispatch(wanted)
+    os.kill(int(wait_for(tmp_path / "ran")), signal.SIGKILL)
+    assert ended(dispatcher, wanted).exit_code == ExitCode(signal=9)
+    assert len((tmp_path / "ran").read_text().splitlines()) == 1
+
+
+def test_an_ended_attempt_is_forgotten_whole(dispatcher: LocalDispatcher, order: Orders, tmp_path: Path) -> None:
+    wanted = order("true")
+    dispatcher.dispatch(wanted)
+    ended(dispatcher, wanted)
+    spool = tmp_path / "spool"
+    (spool / f".{wanted.attempt}.half").mkdir()  # left by a dispatcher that was killed while it laid it down
+    for _ in range(2):
+        dispatcher.forget(wanted.attempt)
+        assert list(spool.iterdir()) == []
+        assert dispatcher.poll({wanted.attempt: wanted.job}) == []
+
+
+def test_a_late_runner_of_a_forgotten_attempt_runs_nothing(
+    dispatcher: LocalDispatcher, order: Orders, tmp_path: Path
+) -> None:
+    wanted = order(f"echo ran >> {tmp_path}/ran")
+    dispatcher.dispatch(wanted)
+    ended(dispatcher, wanted)
+    dispatcher.forget(wanted.attempt)
+    late = [sys.executable, "-I", "-S", runner.__file__, str(tmp_path / "spool" / wanted.attempt)]
+    assert subprocess.run(late, check=False, stderr=subprocess.DEVNULL, timeout=60).returncode != 0
+    assert (tmp_path / "ran").read_text() == "ran\n"
 
 
 def test_an_attempt_that_never_started_is_started_by_the_next_look(

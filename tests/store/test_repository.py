@@ -54,6 +54,27 @@ def test_a_job_is_there_after_the_store_is_opened_anew(url: str, submission: Sub
     second.close()
 
 
+def test_a_submission_with_a_key_is_one_job(store: Repository, submission: Submissions) -> None:
+    first = submission().model_copy(update={"key": "run-7"})
+    job_id = store.submit(first)
+    assert store.submit(first) == job_id
+    of_another = first.model_copy(update={"job": first.job.model_copy(update={"user": "bob"})})
+    assert store.submit(of_another) != job_id
+    assert store.submit(submission()) != store.submit(submission())
+    other_script = first.script.model_copy(update={"body": "#!/bin/sh\nfalse\n"})
+    with pytest.raises(Refused, match=f"another script, job {job_id}"):
+        store.submit(first.model_copy(update={"script": other_script}))
+
+
+def test_jobs_are_counted_by_state(store: Repository, submission: Submissions) -> None:
+    started(store, submission())
+    store.submit(submission())
+    store.request_cancel(store.submit(submission()))
+    counted = {state: count for state, count in store.count_by_state().items() if count}
+    assert counted == {JobState.CONFIGURING: 1, JobState.PENDING: 1, JobState.CANCELLED: 1}
+    assert set(store.count_by_state()) == set(JobState)
+
+
 def test_output_files_get_the_id_and_the_name(store: Repository, submission: Submissions) -> None:
     job_id = store.submit(submission(name="train"))
     assert store.job(job_id).stdout == f"/home/ann/train-{job_id}.out"
@@ -187,6 +208,15 @@ def test_an_attempt_goes_its_way_and_never_back(store: Repository, submission: S
     record = store.job(job_id)
     assert (record.state, record.start, record.end, str(record.exit_code)) == (JobState.FAILED, begun, done, "3:0")
     assert store.alive() == {}
+
+
+def test_an_ended_attempt_is_to_be_forgotten_once(store: Repository, submission: Submissions) -> None:
+    job_id, attempt = started(store, submission())
+    assert store.ended_attempts() == ()
+    store.apply(RunReport(job=str(job_id), attempt=attempt, state=JobState.COMPLETED))
+    assert store.ended_attempts() == (attempt,)
+    store.forgotten([attempt])
+    assert store.ended_attempts() == ()
 
 
 def test_a_report_of_another_attempt_is_ignored(store: Repository, submission: Submissions) -> None:

@@ -58,20 +58,31 @@ class LocalDispatcher:
             ) from error
 
     def poll(self, attempts: Mapping[str, str]) -> Sequence[RunReport]:
-        return [
-            self._report(attempt, job, self._spool / attempt)
-            for attempt, job in attempts.items()
-            if (self._spool / attempt).is_dir()
-        ]
+        reports = []
+        for attempt, job in attempts.items():
+            folder = self._spool / attempt
+            try:
+                reports.append(self._report(attempt, job, folder))
+            except (OSError, subprocess.SubprocessError) as error:
+                if folder.is_dir():  # else it is unknown here, or was dropped while we looked
+                    raise Unavailable(f"what became of job {job} cannot be told: {error}") from error
+        return reports
 
     def cancel(self, attempt: str) -> None:
         folder = self._spool / attempt
         if folder.is_dir():
             (folder / runner.CANCEL).touch(mode=0o600)
 
+    def forget(self, attempt: str) -> None:
+        """The folder leaves its place at once and whole, so that no late runner ever meets half of it."""
+        with contextlib.suppress(FileNotFoundError):
+            (self._spool / attempt).rename(self._spool / f".{attempt}.ended")
+        for left in self._spool.glob(f".{attempt}.*"):
+            shutil.rmtree(left, ignore_errors=True)
+
     def _lay_down(self, order: DispatchOrder, folder: Path) -> None:
         """Write the folder beside its place and move it there: a reader sees all of it or nothing."""
-        part = Path(tempfile.mkdtemp(prefix=".", dir=self._spool))  # mode 0700
+        part = Path(tempfile.mkdtemp(prefix=f".{order.attempt}.", dir=self._spool))  # mode 0700
         script = part / runner.SCRIPT
         runner.write_atomically(script, order.script.body)
         script.chmod(0o700)
@@ -103,7 +114,11 @@ class LocalDispatcher:
         }
 
     def _start(self, folder: Path) -> None:
-        """Start a runner unless the attempt is past its start. Two at once do no harm: one finds no claim and goes."""
+        """Start a runner unless there is one or was. Two at once do no harm: one finds no claim and goes."""
+        held = runner.claim(folder)
+        if held is None:
+            return
+        os.close(held)
         if (folder / runner.STARTED).exists() or (folder / runner.ENDED).exists():
             return
         with (folder / "runner.log").open("ab") as log:

@@ -11,7 +11,8 @@ One detached process per attempt. Its whole state is the attempt's folder in the
     ended.json      what became of it; the last thing written
 
 Killed before `started.json` is there, the attempt may be run again by another runner. Killed after, it may not:
-the dispatcher then ends what is left of the script's processes and calls it NODE_FAIL.
+the dispatcher then ends what is left of the script's processes and calls it NODE_FAIL. Where only the process that
+was to become the script was killed, and the system says that it never did, the runner starts it once more.
 """
 
 import contextlib
@@ -36,6 +37,9 @@ MARK = "CSCHED_ATTEMPT"
 _LOOK_EVERY_S = 0.25
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _BUSY_TEXT_TRIES = 50
+_STARTS_TRIED = 5
+_FORKED_BUT_DID_NOT_EXEC = 0x40
+"""Among the flags of a process in /proc/PID/stat (proc(5)); ps(1) shows it as 1 in its column F."""
 
 
 def write_atomically(file: Path, text: str) -> None:
@@ -123,12 +127,15 @@ def main(folder: Path) -> int:
         end(folder, "CANCELLED")
         return 0
     order: Order = json.loads((folder / ORDER).read_text(encoding="utf-8"))
-    try:
-        output, errors = _open_outputs(order)
-    except OSError as error:
-        end(folder, "FAILED", status=1, message=f"{error.strerror}: {error.filename}")
-        return 0
-    _run(folder, order, output, errors)
+    for _ in range(_STARTS_TRIED):
+        try:
+            output, errors = _open_outputs(order)
+        except OSError as error:
+            end(folder, "FAILED", status=1, message=f"{error.strerror}: {error.filename}")
+            return 0
+        if _run(folder, order, output, errors):
+            return 0
+    end(folder, "FAILED", signal_number=signal.SIGKILL, message="the script was killed whenever it was to be started")
     return 0
 
 
@@ -143,15 +150,19 @@ def _open_output(file: str) -> int:
     return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
 
 
-def _run(folder: Path, order: Order, output: int, errors: int) -> None:
+def _run(folder: Path, order: Order, output: int, errors: int) -> bool:
+    """False where the script's process was killed before it was the script: then nothing of it has run."""
     script = os.fork()
     if script == 0:
         _become_the_script(folder, order, output, errors)
     os.close(output)
     if errors != output:
         os.close(errors)
-    cause, status = _watch(folder, order, script)
+    cause, never_was, status = _watch(folder, order, script)
     end_processes(order["attempt"], script)
+    if cause is None and never_was and os.WIFSIGNALED(status):
+        (folder / STARTED).unlink(missing_ok=True)
+        return False
     if cause is not None:
         end(folder, cause)
     elif os.WIFSIGNALED(status):
@@ -159,6 +170,7 @@ def _run(folder: Path, order: Order, output: int, errors: int) -> None:
     else:
         code = os.waitstatus_to_exitcode(status)
         end(folder, "COMPLETED" if code == 0 else "FAILED", status=code)
+    return True
 
 
 def _become_the_script(folder: Path, order: Order, output: int, errors: int) -> NoReturn:
@@ -211,8 +223,11 @@ def _environment(order: Order) -> dict[str, str]:
     return {**login, **shell, **order["environment"], **order["own_environment"], MARK: order["attempt"]}
 
 
-def _watch(folder: Path, order: Order, script: int) -> tuple[str | None, int]:
-    """Wait for the script's end; (TIMEOUT or CANCELLED where that was the cause, wait status)."""
+def _watch(folder: Path, order: Order, script: int) -> tuple[str | None, bool, int]:
+    """Wait for the script's end.
+
+    TIMEOUT or CANCELLED where that was the cause; whether its process never became the script; its wait status.
+    """
     begun = time.monotonic()
     limit = begun + order["time_limit_s"]
     warn_at = limit - order["warn_before_s"] if order["warn_signal"] else None
@@ -235,7 +250,14 @@ def _watch(folder: Path, order: Order, script: int) -> tuple[str | None, int]:
             kill_at = None
             _send(script, signal.SIGKILL, group=True)
     os.close(ended)
-    return cause, os.waitpid(script, 0)[1]
+    never_was = _never_became_the_script(script)
+    return cause, never_was, os.waitpid(script, 0)[1]
+
+
+def _never_became_the_script(child: int) -> bool:
+    """Asked of a child that has ended and has not been waited for. The system drops the flag before a script runs."""
+    fields = _fields_of(Path(f"/proc/{child}"))
+    return bool(int(fields[6]) & _FORKED_BUT_DID_NOT_EXEC)
 
 
 def _send(script: int, number: int, *, group: bool) -> None:
@@ -245,9 +267,13 @@ def _send(script: int, number: int, *, group: bool) -> None:
 
 
 def _state_and_session(process: Path) -> tuple[str, int]:
-    """From /proc/PID/stat; the name in it may hold blanks and brackets, so reading begins after the last one."""
-    fields = (process / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    fields = _fields_of(process)
     return fields[0], int(fields[3])
+
+
+def _fields_of(process: Path) -> list[str]:
+    """/proc/PID/stat from the state on; the name before it may hold blanks and brackets."""
+    return (process / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
 
 if __name__ == "__main__":

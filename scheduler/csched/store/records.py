@@ -29,6 +29,8 @@ class Submission(Value):
     account: Label | None = None
     hold: Label | None = None
     """Who holds the job from the start, such as `user`."""
+    key: Label | None = None
+    """The user's own word for this submission; handed in again, it is the job that it was."""
 
 
 class JobRecord(Value):

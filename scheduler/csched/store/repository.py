@@ -86,11 +86,20 @@ class Repository:
     # Jobs: what users ask for
 
     def submit(self, submission: Submission) -> int:
-        """Keep the job for ever and return its id; ids rise and are never used twice."""
+        """Keep the job for ever and return its id; ids rise and are never used twice.
+
+        A submission whose key the same user has used before is the job that it was then.
+
+        Raises:
+            Refused: the key was used for another script.
+        """
         now = self._clock.now()
         job = submission.job
         with self._database.write() as session:
+            if (earlier := _submitted_before(session, submission)) is not None:
+                return earlier
             row = JobRow(
+                submission_key=submission.key,
                 name=submission.name,
                 state=JobState.PENDING,
                 hold=submission.hold,
@@ -144,6 +153,13 @@ class Repository:
         query = query.order_by(order).limit(max(0, min(limit, MOST_ROWS)))
         with self._database.read() as session:
             return tuple(to_job_record(row, placement) for row, placement in session.exec(query))
+
+    def count_by_state(self) -> Mapping[JobState, int]:
+        """How many jobs there are in each state, those with none included."""
+        query = select(JobRow.state, func.count()).group_by(JobRow.state)
+        with self._database.read() as session:
+            counted = {JobState(state): count for state, count in session.exec(query)}
+        return {state: counted.get(state, 0) for state in JobState}
 
     def last_job_id(self, user: str | None = None) -> int | None:
         """The newest job, of this user if one is named; null where there is none."""
@@ -308,9 +324,12 @@ class Repository:
 
     def apply(self, report: RunReport) -> bool:
         """Take over what a dispatcher says; false where it says nothing new, or speaks of an older attempt."""
+        with self._database.read() as session:  # most reports are no news, and writers wait for each other
+            if _row_with_news(session, report) is None:
+                return False
         with self._database.write() as session:
-            row = session.get(JobRow, int(report.job))
-            if row is None or row.attempt != report.attempt or not may_follow(JobState(row.state), report.state):
+            row = _row_with_news(session, report)
+            if row is None:
                 return False
             _advance(row, report.state)
             row.start = report.start or row.start
@@ -318,6 +337,23 @@ class Repository:
             if report.state.final:
                 _end(session, row, report, self._clock.now())
             return True
+
+    def ended_attempts(self, limit: int = 1000) -> tuple[str, ...]:
+        """Attempts whose end is kept here and whose dispatcher may still keep something of them."""
+        query = (
+            select(AttemptRow.attempt)
+            .where(~col(AttemptRow.forgotten), col(AttemptRow.ended).is_not(None))
+            .order_by(col(AttemptRow.ended))
+            .limit(limit)
+        )
+        with self._database.read() as session:
+            return tuple(session.exec(query))
+
+    def forgotten(self, attempts: Collection[str]) -> None:
+        """Their dispatcher keeps nothing of these any more."""
+        if attempts:
+            with self._database.write() as session:
+                session.exec(update(AttemptRow).where(col(AttemptRow.attempt).in_(attempts)).values(forgotten=True))
 
     # Sites
 
@@ -443,6 +479,21 @@ def _require_row(session: Session, job_id: int) -> JobRow:
     return row
 
 
+def _submitted_before(session: Session, submission: Submission) -> int | None:
+    """The job that this user handed in under the same key, if there is one."""
+    if submission.key is None:
+        return None
+    by_key = col(JobRow.submission_key) == submission.key
+    row = session.exec(select(JobRow).where(by_key, col(JobRow.user) == submission.job.user)).first()
+    if row is None:
+        return None
+    if row.script["body"] != submission.script.body:
+        raise Refused(
+            f"the key `{submission.key}` was used for another script, job {row.id}", hint="take a key of its own"
+        )
+    return row.id
+
+
 def _require_pending(session: Session, job_id: int, verb: str) -> JobRow:
     row = _require_row(session, job_id)
     if row.state != JobState.PENDING:
@@ -454,6 +505,14 @@ def _advance(row: JobRow, state: JobState) -> None:
     if not may_follow(JobState(row.state), state):
         raise ValueError(f"job {row.id} cannot go from {row.state} to {state}")
     row.state = state
+
+
+def _row_with_news(session: Session, report: RunReport) -> JobRow | None:
+    """The job of the report, where the report is about its attempt and says something new."""
+    row = session.get(JobRow, int(report.job))
+    if row is None or row.attempt != report.attempt or not may_follow(JobState(row.state), report.state):
+        return None
+    return row
 
 
 def _standing(session: Session, seen: Mapping[int, int]) -> Mapping[str, JobRow]:

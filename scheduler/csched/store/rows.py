@@ -6,7 +6,7 @@ Instants are stored in UTC; what is only ever read whole is one JSON document; w
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, DateTime, Dialect, LargeBinary, Text, TypeDecorator
+from sqlalchemy import JSON, Column, DateTime, Dialect, Index, LargeBinary, Text, TypeDecorator, false
 from sqlmodel import Field, SQLModel
 
 Document = dict[str, Any]
@@ -29,7 +29,10 @@ class Utc(TypeDecorator[datetime]):
 
 class JobRow(SQLModel, table=True):
     __tablename__ = "jobs"
-    __table_args__ = {"sqlite_autoincrement": True}
+    __table_args__ = (
+        Index("ix_jobs_submission_key", "user", "submission_key", unique=True),
+        {"sqlite_autoincrement": True},
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     name: str
@@ -52,6 +55,8 @@ class JobRow(SQLModel, table=True):
     cancel_requested: bool = False
     billed: bool = Field(default=False, index=True)
     revision: int = 1
+    submission_key: str | None = None
+    """The user's own word for this submission: the same one again is the same job."""
     job: Document = Field(sa_column=Column(JSON, nullable=False))
     script: Document = Field(sa_column=Column(JSON, nullable=False))
 
@@ -86,7 +91,10 @@ class VerdictRow(SQLModel, table=True):
 
 
 class AttemptRow(SQLModel, table=True):
-    """The intent to dispatch, written before anything is started; `handed_over` once a dispatcher knows of it."""
+    """The intent to dispatch, written before anything is started.
+
+    `handed_over` once a dispatcher knows of it, `forgotten` once it has ended and the dispatcher has dropped it.
+    """
 
     __tablename__ = "attempts"
 
@@ -97,6 +105,7 @@ class AttemptRow(SQLModel, table=True):
     intended: datetime = Field(sa_type=Utc)
     handed_over: datetime | None = Field(default=None, sa_type=Utc)
     ended: datetime | None = Field(default=None, sa_type=Utc)
+    forgotten: bool = Field(default=False, index=True, sa_column_kwargs={"server_default": false()})
 
 
 class LedgerRow(SQLModel, table=True):

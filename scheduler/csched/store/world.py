@@ -13,7 +13,8 @@ from csched.domain.site import Fleet
 from csched.domain.snapshot import Occupation, Snapshot
 from csched.placement.explain import options
 from csched.placement.snapshots import assemble
-from csched.ports import CarbonSource, Clock, Dispatcher, Policies
+from csched.ports import CarbonSource, Clock, Policies
+from csched.store.attempts import Attempts
 from csched.store.records import JobRecord
 from csched.store.repository import ALIVE, Repository
 
@@ -25,7 +26,7 @@ class StoreWorld:
     """One planning cycle after another; what a snapshot saw is remembered until its plan is committed."""
 
     store: Repository
-    dispatcher: Dispatcher
+    attempts: Attempts
     fleet: Fleet
     hardware: Mapping[str, Hardware]
     policies: Policies
@@ -63,9 +64,7 @@ class StoreWorld:
     def dispatch(self, placement: Placement) -> None:
         """Hand the job's attempt over. Where that fails the attempt stays, and is handed over at the next poll."""
         attempt = self.store.job(int(placement.job)).attempt
-        for order in self.store.orders([attempt] if attempt else []):
-            self.dispatcher.dispatch(order)
-            self.store.handed_over(order.attempt)
+        self.attempts.hand_over([attempt] if attempt else [])
 
     def _options(self, snapshot: Snapshot, plan: Plan) -> Mapping[str, tuple[SiteOption, ...]]:
         """What each site would have meant for the jobs that start now: kept, for nobody can ask later.

@@ -106,6 +106,10 @@ class RecordingDispatcher:
         if attempt in self.orders:
             self.end(attempt, JobState.CANCELLED)
 
+    def forget(self, attempt: str) -> None:
+        if self.orders.pop(attempt, None):
+            self._ends.pop(attempt, None)
+
     def end(self, attempt: str, state: JobState = JobState.COMPLETED) -> None:
         """Let the attempt end now; the first end stays."""
         now = self.clock.now()
