@@ -23,7 +23,7 @@ def files(tmp_path: Path) -> list[str]:
 
 
 def plan(files: list[str], *options: str) -> int:
-    return main(["plan", *files, "--now", "2026-11-23T06:00:00Z", "--horizon", "12h", "--work", "2", *options])
+    return main(["plan", *files, "--now", "2026-11-23T06:00:00Z", "--horizon", "12h", "--work", "200", *options])
 
 
 def test_a_plan_goes_to_the_terminal_and_to_a_file(

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from csched.domain.plan import PlanStatus
 from csched.domain.snapshot import Snapshot, SolveBudget
 from csched.placement.engine import solve
-from csched.placement.prices import Oracle
+from csched.placement.oracle import Oracle
 from csched.placement.problem import build
 from csched.placement.schedule import Board
 

@@ -221,20 +221,26 @@ class _Check:
 
     def _running_profile(self, room: tuple[str, str]) -> "_Profile":
         """What was running before this plan may exceed a partition that has shrunk; no plan can help that."""
-        profile = _Profile()
+        return self._running[0].get(room, _Profile())
+
+    def _running_power(self, site: Site) -> "_Profile":
+        return self._running[1].get(site.id, _Profile())
+
+    @cached_property
+    def _running(self) -> tuple[Mapping[tuple[str, str], "_Profile"], Mapping[str, "_Profile"]]:
+        """GPUs by room and kW by site that running jobs hold."""
+        gpus: dict[tuple[str, str], _Profile] = defaultdict(_Profile)
+        kw: dict[str, _Profile] = defaultdict(_Profile)
         for held in self.snapshot.running:
-            if (held.site, held.partition) == room:
-                profile.add(0, self._slots_until(held.until), held.gpus_held)
-        return profile
+            gpus[held.site, held.partition].add(0, self._slots_until(held.until), held.gpus_held)
+            kw[held.site].add(0, self._slots_until(held.until), held.it_kw)
+        return gpus, kw
 
     def _power_overdrawn(self) -> Iterator[str]:
         for site in self.fleet.sites:
             if site.it_power_cap_kw is None:
                 continue
-            running = _Profile()
-            for held in self.snapshot.running:
-                if held.site == site.id:
-                    running.add(0, self._slots_until(held.until), held.it_kw)
+            running = self._running_power(site)
             profile = self._kw_in_use.get(site.id, _Profile())
             for slot in sorted({slot for slot, _ in profile.levels()} | set(self._cap_slots(site))):
                 cap, drawn = self._cap_kw(site, slot), profile.at(slot)
@@ -340,7 +346,10 @@ class _Check:
     def _proven_bound(
         self, gpu_prices: Mapping[str, tuple[float, ...]], power_prices: Mapping[str, tuple[float, ...]]
     ) -> float:
-        """Sum over jobs of the least of penalty and priced starts, less what the capacity itself is worth."""
+        """Sum over jobs of the least of penalty and priced starts, less what the capacity itself is worth.
+
+        An allowed start for which running jobs leave too little is in no plan, and passed over.
+        """
         gpu = {room: _Prices(gpu_prices.get("/".join(room), ())) for room in self.rooms}
         power = {site.id: _Prices(power_prices.get(site.id, ())) for site in self.fleet.sites}
         held = set(self.snapshot.held)
@@ -354,12 +363,23 @@ class _Check:
         return total
 
     def _power_worth(self, site: Site, prices: Floats) -> float:
-        running = _Profile()
-        for held in self.snapshot.running:
-            if held.site == site.id:
-                running.add(0, self._slots_until(held.until), held.it_kw)
+        running = self._running_power(site)
         priced = np.flatnonzero(prices).tolist()
         return math.fsum(prices[slot] * max(0.0, self._cap_kw(site, slot) - running.at(slot)) for slot in priced)
+
+    def _possible(self, job: Job, room: tuple[str, str], slots: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Starts for which running jobs leave enough. They only end, so their GPUs are fewest at the start."""
+        site, partition, hardware = self.rooms[room]
+        running, drawn = self._running_profile(room), self._running_power(site)
+        gpus, kw = hardware.gpus_held(job.gpus), costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load)
+        free = [partition.gpu_count(hardware) - running.at(slot) >= gpus for slot in slots.tolist()]
+        if site.it_power_cap_kw is not None:
+            begins = self._cap_slots(site)
+            for index, slot in enumerate(slots.tolist()):
+                edges = [slot, *(each for each in begins if slot < each < slot + self._slots_held(job))]
+                cap_left = min(self._cap_kw(site, each) - drawn.at(each) for each in edges)
+                free[index] &= kw <= cap_left * (1 + TOLERANCE)
+        return np.array(free, dtype=bool)
 
     def _least(self, job: Job, gpu: Mapping[tuple[str, str], "_Prices"], power: Mapping[str, "_Prices"]) -> float:
         """The cheapest a job can do at these prices: start somewhere, or be left out; 0 where it cannot start."""
@@ -371,9 +391,10 @@ class _Check:
             cost = self._start_costs(job, site, hardware, slots)
             dearest = max(dearest or 0.0, float(cost.max()))
             ends = slots + self._slots_held(job)
+            possible = self._possible(job, room, slots)
             priced = cost + hardware.gpus_held(job.gpus) * gpu[room].over(slots, ends)
             priced += costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load) * power[site.id].over(slots, ends)
-            least = min(least, float(priced.min()))
+            least = min(least, float(priced[possible].min(initial=math.inf)))
         return 0.0 if dearest is None else min(least, dearest + costs.drop_kg(job, self.fleet))
 
 

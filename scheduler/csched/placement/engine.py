@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,32 +11,40 @@ from csched.domain.plan import Certificate, Placement, Plan, PlanStatus, Unplace
 from csched.domain.snapshot import Snapshot, SolveBudget
 from csched.domain.verdict import Verdicts
 from csched.placement import reasons
+from csched.placement.effort import Effort, Watch
 from csched.placement.fixing import columns
+from csched.placement.oracle import Oracle
 from csched.placement.pack import pack
-from csched.placement.prices import Oracle, Prices, certificate, improve
-from csched.placement.problem import Problem, build
-from csched.placement.schedule import Board, Schedule, big_first, cost_kg, insert
+from csched.placement.plain import fill
+from csched.placement.plain import pursue as pursue_plainly
+from csched.placement.prices import certificate, prices_of
+from csched.placement.problem import Floats, Problem, build
+from csched.placement.schedule import Board, Schedule, cost_kg
 from csched.units import SECONDS_PER_HOUR
 
-if TYPE_CHECKING:
-    from csched.placement.exact import Proof
-
+FEW_JOBS = 32
+"""Up to here numpy has planned before the kernels are loaded."""
 MOST_PROVEN_JOBS = 300
 """A bound without a certificate is allowed up to here."""
 MOST_PROVEN_COLUMNS = 200_000
-PRICE_ROUNDS = 120
-PROOF_S_PER_WORK = 0.01
-"""CP-SAT's deterministic seconds for one unit of `work`, which is one round of the searches: some 10 ms."""
-MOST_PROOF_S = 20.0
-"""CP-SAT's deterministic seconds when no `work` is given, and at most."""
+PROOF_S_PER_WORK, MOST_PROOF_S = 0.01, 20.0
+"""CP-SAT's deterministic seconds for a unit of work, and at most."""
+LEAST_PROOF_S = 0.1
+"""With less time left a proof is not begun."""
 SAME = 1e-9
 """Costs that differ by less than this share are equal: sums of floats in another order differ as much."""
+COMPILED = "prices, squeaky wheel, dives, ruin and recreate"
+PLAIN = "prices, list schedule"
 
 
 @dataclass(frozen=True, eq=False)
 class Solution:
+    """A schedule, what proves how good it is, and what was done for both."""
+
     schedule: Schedule
     bound_kg: float
+    penalty_kg: Floats
+    """NaN without an allowed start; shape (J,)."""
     certificate: Certificate | None
     solver: str
     warnings: tuple[str, ...] = ()
@@ -50,76 +57,84 @@ def solve(snapshot: Snapshot, verdicts: Verdicts | None, budget: SolveBudget, po
     """
     begun = time.perf_counter()
     problem = build(snapshot, verdicts)
+    watch = Watch(budget.seconds)
+    build_s = watch.begun - begun
+    solution = _solution(problem, budget, watch)
+    return _report(problem, solution, budget, policy_digest, build_s=build_s, watch=watch)
+
+
+def _solution(problem: Problem, budget: SolveBudget, watch: Watch) -> Solution:
+    found = _compiled(problem, budget, watch) if len(problem.jobs) > FEW_JOBS else _plain(problem, watch)
+    if len(problem.jobs) > MOST_PROVEN_JOBS or budget.work == 0:
+        return found
+    with watch.stage("proof"):
+        try:
+            return _proven(problem, found, budget, watch)
+        except Exception as error:  # noqa: BLE001 # a solver that fails costs the proof, never the plan
+            return replace(found, warnings=(*found.warnings, f"nothing was proven: the solver failed ({error})"))
+
+
+def _compiled(problem: Problem, budget: SolveBudget, watch: Watch) -> Solution:
+    """On the kernels; where those fail, whatever the reason, in plain numpy, and the plan says so."""
+    try:
+        from csched.placement.pursuit import pursue
+        from csched.placement.search import exact_answer
+
+        found = pursue(problem, Effort.of(problem, budget.work), watch, budget.seed)
+        with watch.stage("bound"):
+            bound_kg, penalty_kg = exact_answer(problem, found.prices)
+    except Exception as error:  # noqa: BLE001 # numba may be missing, unable to compile or out of memory
+        return replace(_plain(problem, watch), warnings=(f"planned without compiled kernels: {error}",))
+    if not (found.prices.sane and np.isfinite(bound_kg) and Board.of(problem, found.schedule).valid):
+        return replace(_plain(problem, watch), warnings=("planned anew in numpy: the kernels gave no valid plan",))
+    return Solution(found.schedule, bound_kg, penalty_kg, certificate(problem, found.prices), COMPILED)
+
+
+def _plain(problem: Problem, watch: Watch) -> Solution:
     oracle = Oracle(problem)
-    built = time.perf_counter()
-    solution = _search(oracle, budget, built)
-    solve_s = time.perf_counter() - built
-    return _report(oracle, solution, budget, policy_digest, build_s=built - begun, solve_s=solve_s)
+    found = pursue_plainly(oracle, watch)
+    bound_kg = oracle.answer(found.prices).bound_kg
+    return Solution(found.schedule, bound_kg, oracle.penalty_kg, certificate(problem, found.prices), PLAIN)
 
 
-def _search(oracle: Oracle, budget: SolveBudget, built: float) -> Solution:
-    problem = oracle.problem
-    prices, bound = improve(oracle, Prices.zero(problem), PRICE_ROUNDS)
-    schedule = _list_schedule(oracle, prices)
-    cost = cost_kg(oracle, schedule)
-    by_prices = Solution(schedule, bound, certificate(problem, prices), "prices + list schedule")
-    if budget.work == 0 or len(problem.jobs) > MOST_PROVEN_JOBS or cost - bound <= SAME * abs(cost):
-        return by_prices
-    candidates = columns(oracle, prices, bound, cost)
-    if len(candidates.job) > MOST_PROVEN_COLUMNS:
-        return by_prices
-    work = MOST_PROOF_S if budget.work is None else min(budget.work * PROOF_S_PER_WORK, MOST_PROOF_S)
-    left_s = None if budget.seconds is None else budget.seconds - (time.perf_counter() - built)
+def _proven(problem: Problem, found: Solution, budget: SolveBudget, watch: Watch) -> Solution:
+    """The better of two schedules with the better of two bounds; a bound not proven by prices has no certificate."""
+    oracle = Oracle(problem)
+    cost = cost_kg(oracle, found.schedule)
+    if cost - found.bound_kg <= SAME * abs(cost) or found.certificate is None:
+        return found
+    candidates = columns(oracle, prices_of(problem, found.certificate), found.bound_kg, cost)
+    left_s = None if budget.seconds is None else watch.left_s
+    if len(candidates.job) > MOST_PROVEN_COLUMNS or (left_s is not None and left_s < LEAST_PROOF_S):
+        return found
     from csched.placement.exact import prove  # loads the solver, which most commands and big instances never need
 
-    proof = prove(oracle, candidates, schedule, work=work, seconds=left_s, seed=budget.seed)
-    return by_prices if proof is None else _better(oracle, by_prices, cost, proof)
-
-
-def _better(oracle: Oracle, found: Solution, cost: float, proof: "Proof") -> Solution:
-    """The better of two schedules with the better of two bounds; a bound not proven by prices has no certificate."""
-    best = found.schedule
-    if Board.of(oracle.problem, proof.schedule).valid:
-        filled = _fill(oracle, proof.schedule)
-        best = filled if cost_kg(oracle, filled) <= cost else best
+    work = MOST_PROOF_S if budget.work is None else min(PROOF_S_PER_WORK * budget.work, MOST_PROOF_S)
+    proof = prove(oracle, candidates, found.schedule, work=work, seconds=left_s, seed=budget.seed)
+    if proof is None:
+        return found
+    if Board.of(problem, proof.schedule).valid:
+        filled = fill(oracle, proof.schedule)
+        if cost_kg(oracle, filled) <= cost:
+            found = replace(found, schedule=filled)
     if proof.bound_kg <= found.bound_kg:
-        return Solution(best, found.bound_kg, found.certificate, f"{found.solver} + cp-sat")
-    return Solution(best, proof.bound_kg, None, "cp-sat: proven" if proof.optimal else "cp-sat: bound")
-
-
-def _list_schedule(oracle: Oracle, prices: Prices) -> Schedule:
-    """Big jobs first at least reduced cost, then each in turn to where it is cheapest beside the others."""
-    problem = oracle.problem
-    order = big_first(problem)
-    board = Board(problem)
-    schedule = insert(oracle, board, Schedule.empty(problem), order, oracle.held(prices))
-    for job in order:
-        if schedule.room[job] >= 0:
-            board.lift(int(job), int(schedule.room[job]), int(schedule.slot[job]))
-            schedule.room[job] = schedule.slot[job] = -1
-            schedule = insert(oracle, board, schedule, np.array([job]))
-    return _fill(oracle, schedule)
-
-
-def _fill(oracle: Oracle, schedule: Schedule) -> Schedule:
-    """Put in what still fits: no job is left out that has room."""
-    order = big_first(oracle.problem)
-    board = Board.of(oracle.problem, schedule)
-    return insert(oracle, board, schedule, order[schedule.room[order] < 0])
+        return replace(found, solver=f"{found.solver}, cp-sat")
+    proven = "proven optimal by cp-sat" if proof.optimal else "bound by cp-sat"
+    return replace(found, bound_kg=proof.bound_kg, certificate=None, solver=f"{found.solver}, {proven}")
 
 
 def _report(
-    oracle: Oracle,
+    problem: Problem,
     solution: Solution,
     budget: SolveBudget,
     policy_digest: str | None,
     *,
     build_s: float,
-    solve_s: float,
+    watch: Watch,
 ) -> Plan:
-    problem, snapshot = oracle.problem, oracle.problem.snapshot
+    snapshot, solve_s = problem.snapshot, watch.elapsed_s
     placements = _placements(problem, solution.schedule)
-    unplaced = _unplaced(oracle, solution.schedule)
+    unplaced = _unplaced(problem, solution)
     placed_kg = sum(placement.cost_kg for placement in placements)
     cost = placed_kg + sum(job.penalty_kg for job in unplaced if job.penalty_kg is not None)
     bound = min(solution.bound_kg, cost)
@@ -184,8 +199,8 @@ def _placements(problem: Problem, schedule: Schedule) -> tuple[Placement, ...]:
     return tuple(placements)
 
 
-def _unplaced(oracle: Oracle, schedule: Schedule) -> tuple[Unplaced, ...]:
-    problem = oracle.problem
+def _unplaced(problem: Problem, solution: Solution) -> tuple[Unplaced, ...]:
+    schedule = solution.schedule
     board = Board.of(problem, schedule)
     held = set(problem.snapshot.held)
     left_out = {problem.jobs[index].job: index for index in np.flatnonzero(schedule.room < 0).tolist()}
@@ -195,7 +210,7 @@ def _unplaced(oracle: Oracle, schedule: Schedule) -> tuple[Unplaced, ...]:
             unplaced.append(Unplaced(job=job.job, penalty_kg=None, reasons=(reasons.HELD,)))
         elif job.job in left_out:
             index = left_out[job.job]
-            penalty = float(oracle.penalty_kg[index])
+            penalty = float(solution.penalty_kg[index])
             unplaced.append(
                 Unplaced(
                     job=job.job,

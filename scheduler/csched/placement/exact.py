@@ -10,7 +10,7 @@ import numpy as np
 from ortools.sat.python import cp_model
 
 from csched.placement.fixing import Columns
-from csched.placement.prices import Oracle
+from csched.placement.oracle import Oracle
 from csched.placement.problem import UNCAPPED, Flags, Ints
 from csched.placement.schedule import Schedule
 

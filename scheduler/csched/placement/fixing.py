@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from csched.placement.prices import Oracle, Prices
+from csched.placement.oracle import Oracle
+from csched.placement.prices import Prices
 from csched.placement.problem import Floats, Ints
 
 _TOTAL_BITS = 50

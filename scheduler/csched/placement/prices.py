@@ -4,15 +4,14 @@ For any prices >= 0, the sum over jobs of the cheapest of leaving it out and its
 what it holds, less prices times capacity, is at most the cost of every valid plan.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from csched.domain.plan import Certificate
 from csched.placement.problem import POWER_UNIT_KW, UNCAPPED, Floats, Ints, Problem
-
-CHUNK_JOBS = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,89 +46,17 @@ class Answer:
     slot: Ints
 
 
-class Oracle:
-    """Evaluates the dual, in plain numpy. Made once for a problem; `penalties` are those of `penalties_kg`."""
+class Dual(Protocol):
+    """Something that can say what prices are worth."""
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self._holds, self._hold_of = np.unique(problem.hold_slots, return_inverse=True)
-        self._runs, self._run_of = np.unique(problem.runtime_s, return_inverse=True)
-        slots = np.arange(problem.start_slots)
-        self._slots = slots
-        self._ends = problem.row_after(slots[None, :] + self._holds[:, None])
-        self._capped = bool((problem.power_nominal < problem.power.max(initial=0)).any())
-        nominal = [problem.lowest_nominal(int(hold)) for hold in self._holds] if self._capped else []
-        self._nominal = np.stack(nominal)[:, problem.room_site] if nominal else np.empty(0)
-        self.penalty_kg = self._penalties()
+    @property
+    def problem(self) -> Problem: ...
 
-    def chunks(self) -> Iterator[Ints]:
-        for first in range(0, len(self.problem.jobs), CHUNK_JOBS):
-            yield np.arange(first, min(first + CHUNK_JOBS, len(self.problem.jobs)))
+    def answer(self, prices: Prices) -> Answer: ...
 
-    def costs_kg(self, jobs: Ints) -> Floats:
-        """True costs of all starts, infinite where not allowed; shape (len(jobs), P, H)."""
-        problem = self.problem
-        runs, run_of = np.unique(problem.runtime_s[jobs], return_inverse=True)
-        total: Floats = np.moveaxis(problem.integrals(runs), 1, 0)[run_of]
-        total *= problem.kg_per_intensity[jobs][:, :, None]
-        total += problem.egress_kg[jobs][:, :, None] + problem.wait_kg_at_now[jobs][:, None, None]
-        total += problem.wait_kg_per_slot[jobs][:, None, None] * self._slots
-        forbidden = self._slots < problem.first[jobs][:, :, None]
-        forbidden |= self._slots > problem.last[jobs][:, :, None]
-        if self._capped:
-            forbidden |= problem.power[jobs][:, :, None] > self._nominal[self._hold_of[jobs]]
-        total[forbidden] = np.inf
-        return total
-
-    def reduced_kg(self, jobs: Ints, held: "HeldPrices") -> Floats:
-        """Costs plus prices of what is held; shape (len(jobs), P, H)."""
-        problem, hold = self.problem, self._hold_of[jobs]
-        total = self.costs_kg(jobs)
-        total += problem.gpus_held[jobs][:, :, None] * held.gpu[hold]
-        if held.power is not None:
-            total += problem.power[jobs][:, :, None] * held.power[hold][:, problem.room_site]
-        return total
-
-    def held(self, prices: Prices) -> "HeldPrices":
-        power = self._over_holds(prices.power) if prices.power.any() else None
-        return HeldPrices(self._over_holds(prices.gpu), power)
-
-    def _over_holds(self, prices: Floats) -> Floats:
-        """Sum of prices over a hold of each length from each start slot; shape (D, rows of prices, H)."""
-        before = np.concatenate([np.zeros((len(prices), 1)), np.cumsum(prices, axis=1)], axis=1)
-        sums: Floats = np.moveaxis(before[:, self._ends], 1, 0) - before[:, self._slots][None, :, :]
-        return sums
-
-    def answer(self, prices: Prices) -> Answer:
-        problem, held = self.problem, self.held(prices)
-        room, slot = np.full(len(problem.jobs), -1), np.full(len(problem.jobs), -1)
-        total = 0.0
-        for jobs in self.chunks():
-            flat = self.reduced_kg(jobs, held).reshape(len(jobs), -1)
-            best = flat.argmin(axis=1)
-            least = flat[np.arange(len(jobs)), best]
-            start = least < self.penalty_kg[jobs]
-            room[jobs[start]], slot[jobs[start]] = np.divmod(best[start], problem.start_slots)
-            total += float(np.where(start, least, np.nan_to_num(self.penalty_kg[jobs], nan=0.0)).sum())
-        return Answer(total - rent_kg(problem, prices), room, slot)
-
-    def _penalties(self) -> Floats:
-        """Penalty of leaving each job out, NaN for jobs without an allowed start; shape (J,)."""
-        problem = self.problem
-        dearest = np.full(len(problem.jobs), np.nan)
-        for jobs in self.chunks():
-            every = self.costs_kg(jobs)
-            worst = np.where(np.isfinite(every), every, -np.inf).max(axis=(1, 2))
-            dearest[jobs] = np.where(np.isfinite(worst), worst, np.nan)
-        return dearest + problem.drop_kg
-
-
-@dataclass(frozen=True, eq=False)
-class HeldPrices:
-    """Prices summed over a hold, by length of hold: shapes (D, P, H) and (D, S, H); no power prices is None."""
-
-    gpu: Floats
-    power: Floats | None
+    def spread_kg(self) -> Floats:
+        """Dearest less cheapest start of each job that has one, kg per GPU and slot."""
+        ...
 
 
 def rent_kg(problem: Problem, prices: Prices) -> float:
@@ -154,58 +81,72 @@ def usage(problem: Problem, room: Ints, slot: Ints) -> tuple[Ints, Ints]:
     return gpu.cumsum(axis=1)[:, :-1], power.cumsum(axis=1)[:, :-1]
 
 
-def improve(oracle: Oracle, prices: Prices, rounds: int) -> tuple[Prices, float]:
-    """Better prices by Adam on the dual, beginning at `prices`. Returns the best seen and the bound they prove."""
-    problem = oracle.problem
-    capped = problem.power_left < UNCAPPED
-    room_scale, power_scale = np.maximum(problem.gpus_left, 1), np.where(capped, np.maximum(problem.power_left, 1), 1)
-    step = _step(oracle)
-    watt = step * float(problem.gpus_held.sum()) / max(1.0, float(problem.power.sum()))
-    gpu, power = prices.gpu.copy(), prices.power.copy()
-    mean_gpu, mean_power = np.zeros_like(gpu), np.zeros_like(power)
-    square_gpu, square_power = np.zeros_like(gpu), np.zeros_like(power)
-    best, best_bound = prices, -np.inf
+FIRST_STEP, LAST_STEP = 0.4, 0.004
+"""Of a price, as shares of the median spread of a job's starts."""
+
+
+def improve(
+    dual: Dual,
+    prices: Prices,
+    rounds: int,
+    first_step: float = FIRST_STEP,
+    *,
+    go_on: Callable[[], bool] = lambda: True,
+) -> Prices:
+    """Better prices by Adam on the dual, beginning at `prices`: the best of those seen until `go_on` says no.
+
+    Steps shrink evenly from `first_step` to LAST_STEP, so that a few rounds find the size and the rest the shape.
+    """
+    ascent = _Ascent(dual, prices)
     for turn in range(1, rounds + 1):
-        now = Prices(gpu.copy(), power.copy())
-        answer = oracle.answer(now)
-        if answer.bound_kg > best_bound:
-            best, best_bound = now, answer.bound_kg
+        if not ascent.climb(turn, first_step * (LAST_STEP / first_step) ** (turn / rounds)) or not go_on():
+            break
+    return ascent.best
+
+
+class _Ascent:
+    """Where Adam stands: prices, running means of slopes, and the best prices so far."""
+
+    def __init__(self, dual: Dual, prices: Prices) -> None:
+        problem = dual.problem
+        self._dual, self._problem = dual, problem
+        self._capped = problem.power_left < UNCAPPED
+        self._gpu_scale = np.maximum(problem.gpus_left.max(axis=1, keepdims=True), 1)
+        self._power_scale = np.maximum(np.where(self._capped, problem.power_left, 1).max(axis=1, keepdims=True), 1)
+        spread = dual.spread_kg()
+        self._unit = float(np.median(spread)) + 1e-12 if len(spread) else 1e-12
+        self._power_unit = self._unit * float(problem.gpus_held.sum()) / max(1.0, float(problem.power.sum()))
+        self._prices = prices
+        self._gpu, self._power = _Moments(prices.gpu), _Moments(prices.power)
+        self.best, self._best_kg = prices, -np.inf
+
+    def climb(self, turn: int, step: float) -> bool:
+        """One step; False where the prices cannot be better: nobody competes and nothing has a price."""
+        problem, now = self._problem, self._prices
+        answer = self._dual.answer(now)
+        if answer.bound_kg > self._best_kg:
+            self.best, self._best_kg = now, answer.bound_kg
         held, drawn = usage(problem, answer.room, answer.slot)
         if now.nil and np.all(held <= problem.gpus_left) and np.all(drawn <= problem.power_left):
-            return now, answer.bound_kg  # nobody competes: everyone gets the best start, and no price proves more
-        rate = 1.0 / np.sqrt(1 + turn / 20)
-        gpu = _adam(gpu, (held - problem.gpus_left) / room_scale, mean_gpu, square_gpu, turn=turn, step=rate * step)
-        power = _adam(
-            power,
-            np.where(capped, drawn - problem.power_left, -1) / power_scale,
-            mean_power,
-            square_power,
-            turn=turn,
-            step=rate * watt,
-        )
-        power[~capped] = 0.0
-    return best, best_bound
+            return False
+        gpu = self._gpu.ascend(now.gpu, (held - problem.gpus_left) / self._gpu_scale, turn, step * self._unit)
+        over = np.where(self._capped, drawn - problem.power_left, 0) / self._power_scale
+        power = self._power.ascend(now.power, over, turn, step * self._power_unit)
+        self._prices = Prices(gpu, np.where(self._capped, power, 0.0))
+        return True
 
 
-def _adam(price: Floats, slope: Floats, mean: Floats, square: Floats, *, turn: int, step: float) -> Floats:
-    """One ascent step, kept at or above 0; `mean` and `square` are carried on in place."""
-    mean += 0.1 * (slope - mean)
-    square += 0.01 * (slope * slope - square)
-    lifted = price + step * (mean / (1 - 0.9**turn)) / (np.sqrt(square / (1 - 0.99**turn)) + 1e-12)
-    return np.maximum(lifted, 0.0)
+class _Moments:
+    """Adam's running mean and mean square of the slope of some prices."""
 
+    def __init__(self, prices: Floats) -> None:
+        self._mean, self._square = np.zeros_like(prices), np.zeros_like(prices)
 
-def _step(oracle: Oracle) -> float:
-    """A price of usual size, kg per GPU and slot: a twentieth of the median spread between a job's starts."""
-    problem = oracle.problem
-    spreads = []
-    for jobs in oracle.chunks():
-        every = oracle.costs_kg(jobs)
-        worst = np.where(np.isfinite(every), every, -np.inf).max(axis=(1, 2))
-        spread = (worst - every.min(axis=(1, 2))) / (problem.gpus[jobs] * problem.hold_slots[jobs])
-        spreads.append(spread[np.isfinite(spread)])
-    every_spread = np.concatenate(spreads) if spreads else np.empty(0)
-    return float(np.median(every_spread)) / 20 + 1e-9 if len(every_spread) else 1e-9
+    def ascend(self, prices: Floats, slope: Floats, turn: int, step: float) -> Floats:
+        self._mean += 0.1 * (slope - self._mean)
+        self._square += 0.01 * (slope * slope - self._square)
+        lift = (self._mean / (1 - 0.9**turn)) / (np.sqrt(self._square / (1 - 0.99**turn)) + 1e-9)
+        return np.maximum(prices + step * lift, 0.0)
 
 
 def certificate(problem: Problem, prices: Prices) -> Certificate:
@@ -227,3 +168,22 @@ def certificate(problem: Problem, prices: Prices) -> Certificate:
             if site.it_power_cap_kw is not None
         },
     )
+
+
+def prices_of(problem: Problem, stated: Certificate, *, shift_slots: int = 0) -> Prices:
+    """The prices that a certificate states, by row; rooms, sites and slots that it does not know have none.
+
+    `shift_slots` is how far the certificate's first slot lies before this problem's.
+    """
+    slots = problem.row_slots + shift_slots
+
+    def by_row(each: Sequence[float], scale: float) -> Floats:
+        known = np.asarray(each, dtype=np.float64)
+        inside = slots < len(known)
+        row = np.zeros(len(slots))
+        row[inside] = known[slots[inside]] * scale
+        return row
+
+    gpu = [by_row(stated.gpu.get(room.key, ()), 1.0) for room in problem.rooms]
+    power = [by_row(stated.power.get(site.id, ()), POWER_UNIT_KW) for site in problem.snapshot.fleet.sites]
+    return Prices(np.stack(gpu), np.stack(power))

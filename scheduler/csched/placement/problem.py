@@ -8,7 +8,7 @@ whose powers sum to the cap, and coarse enough that no sum of a fleet overflows 
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntFlag, auto
 from functools import cached_property
@@ -123,6 +123,22 @@ class Problem:
     def slot_s(self) -> int:
         return self.snapshot.slot_s
 
+    def part(self, jobs: Ints, gpus_left: Ints, power_left: Ints) -> "Problem":
+        """The problem of some of the jobs in what is left for them."""
+        taken = {name: getattr(self, name)[jobs] for name in _BY_JOB}
+        return replace(
+            self, **taken, jobs=tuple(self.jobs[job] for job in jobs), gpus_left=gpus_left, power_left=power_left
+        )
+
+    def bundled(self, jobs: Ints, copies: Ints) -> "Problem":
+        """The problem in which each of `jobs` stands for so many of its kind; for prices, not for starts."""
+        part = self.part(jobs, self.gpus_left, self.power_left)
+        scaled = {
+            name: getattr(part, name) * (copies if getattr(part, name).ndim == 1 else copies[:, None])
+            for name in _SCALED
+        }
+        return replace(part, **scaled)
+
     def start(self, slot: int) -> datetime:
         return self.now + timedelta(seconds=int(slot) * self.slot_s)
 
@@ -177,6 +193,19 @@ class Problem:
         slots = np.arange(self.start_slots)
         ends = self.row_after(slots + hold)
         return np.stack([left[:, a:b].min(axis=1) for a, b in zip(slots, ends, strict=True)], axis=1)
+
+
+_SCALED = (
+    "gpus",
+    "gpus_held",
+    "power",
+    "kg_per_intensity",
+    "egress_kg",
+    "wait_kg_per_slot",
+    "wait_kg_at_now",
+    "drop_kg",
+)
+_BY_JOB = (*_SCALED, "hold_slots", "runtime_s", "first", "last", "excluded")
 
 
 def build(snapshot: Snapshot, verdicts: Verdicts | None) -> Problem:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from csched.placement.prices import HeldPrices, Oracle, usage
+from csched.placement.oracle import HeldPrices, Oracle
+from csched.placement.prices import usage
 from csched.placement.problem import Flags, Floats, Ints, Problem
 
 

@@ -1,0 +1,79 @@
+"""How hard the engine tries, how long it may take, and what its stages hand on."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from csched.placement.prices import Prices
+from csched.placement.problem import Problem
+from csched.placement.schedule import Schedule
+
+USUAL_WORK = 1_000
+DIVES = (0.3, 0.5, 0.7, 0.85, 0.95)
+"""Shares of all GPU-slots that the fixed jobs make up."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much of each stage. Deterministic: it depends on the problem's size and on `work` alone."""
+
+    price_rounds: int
+    squeaks: int
+    dives: tuple[float, ...]
+    dive_rounds: int
+    dive_squeaks: int
+    turns: int
+
+    @staticmethod
+    def of(problem: Problem, work: int | None) -> "Effort":
+        """`work` is counted in rounds that take some 10 ms each for 10,000 jobs on ten sites."""
+        work = USUAL_WORK if work is None else work
+        crowd = max(1.0, len(problem.jobs) / 20_000)  # of very many jobs each matters less, and a round takes longer
+        return Effort(
+            price_rounds=20 + min(work // 5, 180),
+            squeaks=1 + round(min(work // 100, 10) / crowd),
+            dives=() if work < 100 else DIVES if crowd == 1.0 else DIVES[1::2],
+            dive_rounds=min(work // 20, 50),
+            dive_squeaks=1 + round(min(work // 200, 5) / crowd),
+            turns=min(work, 4_000) * min(20, len(problem.jobs)),
+        )
+
+
+@dataclass
+class Watch:
+    """Seconds by stage, and whether any are left."""
+
+    seconds: float | None
+    stage_s: dict[str, float] = field(default_factory=dict)
+    begun: float = field(default_factory=time.perf_counter)
+    ran_out: bool = False
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.perf_counter() - self.begun
+
+    @property
+    def left_s(self) -> float:
+        return float("inf") if self.seconds is None else self.seconds - self.elapsed_s
+
+    def over(self, share: float = 1.0) -> bool:
+        """Whether this share of the time is gone; remembered, because it makes a plan depend on the machine."""
+        if self.seconds is not None and self.elapsed_s > share * self.seconds:
+            self.ran_out = True
+            return True
+        return False
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stage_s[name] = self.stage_s.get(name, 0.0) + time.perf_counter() - begun
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    schedule: Schedule
+    prices: Prices

@@ -1,0 +1,107 @@
+"""The dual in plain numpy: what small instances are proven with, and what is left where numba is not."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from csched.placement.prices import Answer, Prices, rent_kg
+from csched.placement.problem import Floats, Ints, Problem
+
+CHUNK_JOBS = 256
+
+
+class Oracle:
+    """Every start of every job in plain numpy: exact, and quick enough for hundreds of jobs."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self._holds, self._hold_of = np.unique(problem.hold_slots, return_inverse=True)
+        self._runs, self._run_of = np.unique(problem.runtime_s, return_inverse=True)
+        slots = np.arange(problem.start_slots)
+        self._slots = slots
+        self._ends = problem.row_after(slots[None, :] + self._holds[:, None])
+        self._capped = bool((problem.power_nominal < problem.power.max(initial=0)).any())
+        nominal = [problem.lowest_nominal(int(hold)) for hold in self._holds] if self._capped else []
+        self._nominal = np.stack(nominal)[:, problem.room_site] if nominal else np.empty(0)
+        self._fewest_gpus = problem.gpus_left.min(axis=1)
+        self.penalty_kg = self._penalties()
+
+    def chunks(self) -> Iterator[Ints]:
+        for first in range(0, len(self.problem.jobs), CHUNK_JOBS):
+            yield np.arange(first, min(first + CHUNK_JOBS, len(self.problem.jobs)))
+
+    def costs_kg(self, jobs: Ints) -> Floats:
+        """True costs of all starts, infinite where not allowed; shape (len(jobs), P, H)."""
+        problem = self.problem
+        runs, run_of = np.unique(problem.runtime_s[jobs], return_inverse=True)
+        total: Floats = np.moveaxis(problem.integrals(runs), 1, 0)[run_of]
+        total *= problem.kg_per_intensity[jobs][:, :, None]
+        total += problem.egress_kg[jobs][:, :, None] + problem.wait_kg_at_now[jobs][:, None, None]
+        total += problem.wait_kg_per_slot[jobs][:, None, None] * self._slots
+        forbidden = self._slots < problem.first[jobs][:, :, None]
+        forbidden |= self._slots > problem.last[jobs][:, :, None]
+        if self._capped:
+            forbidden |= problem.power[jobs][:, :, None] > self._nominal[self._hold_of[jobs]]
+        total[forbidden] = np.inf
+        return total
+
+    def reduced_kg(self, jobs: Ints, held: "HeldPrices") -> Floats:
+        """Costs plus prices of what is held, infinite where running jobs leave too few GPUs; shape (len(jobs), P, H)."""
+        problem, hold = self.problem, self._hold_of[jobs]
+        total = self.costs_kg(jobs)
+        total += problem.gpus_held[jobs][:, :, None] * held.gpu[hold]
+        if held.power is not None:
+            total += problem.power[jobs][:, :, None] * held.power[hold][:, problem.room_site]
+        for index in np.flatnonzero((problem.gpus_held[jobs] > self._fewest_gpus).any(axis=1)):
+            job = jobs[index]
+            short = problem.lowest_gpus(int(problem.hold_slots[job])) < problem.gpus_held[job][:, None]
+            total[index][short] = np.inf
+        return total
+
+    def held(self, prices: Prices) -> "HeldPrices":
+        power = self._over_holds(prices.power) if prices.power.any() else None
+        return HeldPrices(self._over_holds(prices.gpu), power)
+
+    def _over_holds(self, prices: Floats) -> Floats:
+        """Sum of prices over a hold of each length from each start slot; shape (D, rows of prices, H)."""
+        before = np.concatenate([np.zeros((len(prices), 1)), np.cumsum(prices, axis=1)], axis=1)
+        sums: Floats = np.moveaxis(before[:, self._ends], 1, 0) - before[:, self._slots][None, :, :]
+        return sums
+
+    def answer(self, prices: Prices) -> Answer:
+        problem, held = self.problem, self.held(prices)
+        room, slot = np.full(len(problem.jobs), -1), np.full(len(problem.jobs), -1)
+        total = 0.0
+        for jobs in self.chunks():
+            flat = self.reduced_kg(jobs, held).reshape(len(jobs), -1)
+            best = flat.argmin(axis=1)
+            least = flat[np.arange(len(jobs)), best]
+            start = least < self.penalty_kg[jobs]
+            room[jobs[start]], slot[jobs[start]] = np.divmod(best[start], problem.start_slots)
+            total += float(np.where(start, least, np.nan_to_num(self.penalty_kg[jobs], nan=0.0)).sum())
+        return Answer(total - rent_kg(problem, prices), room, slot)
+
+    def spread_kg(self) -> Floats:
+        cheapest = np.concatenate([self.costs_kg(jobs).min(axis=(1, 2)) for jobs in self.chunks()] or [np.empty(0)])
+        problem = self.problem
+        spread = (self.penalty_kg - problem.drop_kg - cheapest) / (problem.gpus * problem.hold_slots)
+        return np.asarray(spread[np.isfinite(spread)])
+
+    def _penalties(self) -> Floats:
+        """Penalty of leaving each job out, NaN for jobs without an allowed start; shape (J,)."""
+        problem = self.problem
+        dearest = np.full(len(problem.jobs), np.nan)
+        for jobs in self.chunks():
+            every = self.costs_kg(jobs)
+            worst = np.where(np.isfinite(every), every, -np.inf).max(axis=(1, 2))
+            dearest[jobs] = np.where(np.isfinite(worst), worst, np.nan)
+        return dearest + problem.drop_kg
+
+
+@dataclass(frozen=True, eq=False)
+class HeldPrices:
+    """Prices summed over a hold, by length of hold: shapes (D, P, H) and (D, S, H); no power prices is None."""
+
+    gpu: Floats
+    power: Floats | None
