@@ -44,6 +44,16 @@ def load_policies(folder: Path, fleet: Fleet | None = None) -> PolicySet:
     return _load(sources, fleet, {name: str(path) for name, path in paths.items()})
 
 
+def load_texts(texts: Mapping[str, str], fleet: Fleet | None, folder: Path) -> PolicySet:
+    """The set that `folder` would give if its files were these texts; nothing beside it counts.
+
+    Raises:
+        InputError: as `load_policies`.
+    """
+    shipped = {name: read_text(path, max_mib=4) for name, path in _shipped_groups().items()}
+    return _load({**shipped, **texts}, fleet, {name: str(folder / name) for name in texts})
+
+
 def load_sources(sources: Mapping[str, str], fleet: Fleet | None = None) -> PolicySet:
     """The same set again from `PolicySet.sources()`; where it names no group file, the shipped groups apply.
 
@@ -82,8 +92,12 @@ def _load(sources: Mapping[str, str], fleet: Fleet | None, spelled: Mapping[str,
     return PolicySet(Content(rules, groups, tenants, exceptions), sources)
 
 
-def _paths(folder: Path) -> dict[str, Path]:
-    """Name, relative and with slashes -> path, of every YAML file that counts and is not hidden."""
+def files_in(folder: Path) -> dict[str, Path]:
+    """Name, relative and with slashes -> path, of every YAML file in the folder that is not hidden.
+
+    Raises:
+        InputError: no such folder, or too many files.
+    """
     if not folder.is_dir():
         what = "a folder of rules was expected, this is a file" if folder.exists() else "no such folder"
         raise InputError(what, hint="name the folder with the rules", where=Where(str(folder)))
@@ -97,6 +111,12 @@ def _paths(folder: Path) -> dict[str, Path]:
         raise InputError(
             f"more than {MAX_FILES} files", hint="name the folder with the rules", where=Where(str(folder))
         )
+    return found
+
+
+def _paths(folder: Path) -> dict[str, Path]:
+    """Every file that counts: the folder's, the shipped groups and, where the folder has none, tenants beside it."""
+    found = files_in(folder)
     beside = folder.absolute().parent / TENANTS
     if TENANTS not in found and beside.is_file():
         found[TENANTS] = beside

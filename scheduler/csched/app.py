@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from csched.store.attempts import Attempts
     from csched.store.repository import Repository
     from csched.store.world import StoreWorld
+    from csched_policies.signed import SignedPolicies
 
 __all__ = ["App", "Settings", "load_settings", "open_app"]
 
@@ -57,7 +58,33 @@ class App:
     def policies(self) -> Policies:
         from csched_policies.load import load_policies
 
-        return load_policies(self.settings.policies or shipped.policy_library(), self.fleet)
+        return self.signed_policies or load_policies(self._policy_folder, self.fleet)
+
+    @cached_property
+    def signed_policies(self) -> "SignedPolicies | None":
+        """Null where no keys are set: then the folder is read once and needs no signature."""
+        if self.settings.policy_keys is None:
+            return None
+        from csched_policies.signed import SignedPolicies
+
+        return SignedPolicies(self._policy_folder, self.settings.policy_keys, self.store, self.fleet)
+
+    @property
+    def _policy_folder(self) -> Path:
+        return self.settings.policies or shipped.policy_library()
+
+    def policies_in_force(self) -> Policies:
+        """The policies of this moment: one set that no reload changes half way through a decision."""
+        if self.signed_policies is None:
+            return self.policies
+        self.signed_policies.refresh()
+        return self.signed_policies.in_force
+
+    def check_policies(self) -> None:
+        """Look at the folder of policies once more. Raises why it is not in force, where it is not."""
+        self.policies_in_force()
+        if self.signed_policies is not None and self.signed_policies.refusal is not None:
+            raise self.signed_policies.refusal
 
     @cached_property
     def carbon(self) -> CarbonSource:
@@ -147,7 +174,7 @@ class App:
     def refused_everywhere(self, job: Job) -> tuple[Reason, ...]:
         """Why policy lets no site at all run the job, most telling first; empty where some site may."""
         job = self._with_tenant(job)
-        verdicts = self.policies.screen([job], self.fleet, self.clock.now())[job.job]
+        verdicts = self.policies_in_force().screen([job], self.fleet, self.clock.now())[job.job]
         if any(verdict.allowed for verdict in verdicts):
             return ()
         return tuple(sorted((why for verdict in verdicts for why in verdict.denials), key=lambda why: why.code.tier))
@@ -180,7 +207,7 @@ class App:
         """A plan that is not committed: a dry run, of this snapshot or of the present."""
         from csched.cycle import decide
 
-        return decide(snapshot or self.snapshot(), self.policies, self.budget)
+        return decide(snapshot or self.snapshot(), self.policies_in_force(), self.budget)
 
     def options(self, job_id: int) -> tuple[SiteOption, ...]:
         """What each site means for the job: as it was decided once it is dispatched, else as it stands now.
@@ -219,7 +246,8 @@ class App:
 
         if not self.store.jobs(states=[JobState.PENDING], limit=1):
             return None
-        return run_cycle(self.world, self.policies, self.budget)
+        self.world.policies = self.policies_in_force()
+        return run_cycle(self.world, self.world.policies, self.budget)
 
     def poll(self) -> tuple[JobRecord, ...]:
         """Take over news, drop what has ended, hand over what was left lying. Returns the jobs that changed.

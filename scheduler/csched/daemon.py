@@ -29,7 +29,7 @@ from csched.domain.plan import Plan
 from csched.errors import CschedError, Refused, Unavailable
 from csched.store.records import Health
 
-PLAN, POLL, CARBON, BILL = "plan", "poll", "carbon", "bill"
+PLAN, POLL, CARBON, BILL, POLICIES = "plan", "poll", "carbon", "bill", "policies"
 LOCK_FILE: Final = "daemon.lock"
 
 _POLL_NOTED_EVERY: Final = timedelta(seconds=10)
@@ -66,6 +66,9 @@ class Daemon:
         self._add(PLAN, self._plan, app.settings.plan_every)
         self._add(POLL, self._poll, app.settings.poll_every)
         self._add(BILL, self._bill, app.settings.plan_every)
+        self._digest: str | None = None
+        if app.signed_policies is not None:
+            self._add(POLICIES, self._policies, app.settings.plan_every)
         if isinstance(app.carbon, Refreshable):
             self._add(CARBON, app.carbon.refresh, app.settings.carbon_every)
 
@@ -130,6 +133,17 @@ class Daemon:
             self._soon(BILL)
         if self._replan.is_set() or self._app.store.changes() != self._planned_changes:
             self._soon(PLAN)
+
+    def _policies(self) -> None:
+        """Bring a newer signed set into force, and plan by it at once; raises why the folder's set is refused."""
+        try:
+            self._app.check_policies()
+        finally:
+            digest = self._app.policies.digest
+            if digest != self._digest:
+                self._log.info("policies in force", digest=digest)
+                self._digest = digest
+                self._replan.set()
 
     def _bill(self) -> None:
         if billed := self._app.bill():

@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     """Fleet file; null is the shipped demo fleet."""
     policies: Path | None = None
     """Folder of policies; null is the shipped library."""
+    policy_keys: Path | None = None
+    """PEM file of the public keys that may sign the folder of policies; null: it needs no signature."""
     tenant: str | None = Field(default=None, max_length=64)
     """Whose the jobs are that name no tenant. Null is nobody's: every rule that reads the tenant refuses them."""
     carbon: str = "climatology"

@@ -56,9 +56,17 @@ def check(output: Output) -> int:
 def _parts(app: "App") -> Iterator[tuple[str, Callable[[], str]]]:
     """What is tried, in the order in which one needs the other."""
     yield "fleet", lambda: f"{len(app.fleet.sites)} sites, hardware {', '.join(sorted(app.hardware))}"
-    yield "policies", lambda: f"{len(app.policies.sources())} files, digest {app.policies.digest[:12]}"
+    yield "policies", lambda: _policies(app)
     yield "carbon", lambda: _carbon(app)
     yield "database", lambda: f"answers; newest job {app.store.last_job_id() or '-'}"
+
+
+def _policies(app: "App") -> str:
+    """Raises why the folder is not in force where it must be signed and is not."""
+    app.check_policies()
+    signed = app.signed_policies
+    serial = f", signed with serial {signed.serial}" if signed else ""
+    return f"{len(app.policies.sources())} files, digest {app.policies.digest[:12]}{serial}"
 
 
 def _carbon(app: "App") -> str:

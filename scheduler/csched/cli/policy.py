@@ -10,6 +10,7 @@ import click
 from csched.cli.output import Output, output_options
 from csched.cli.parameters import INSTANT
 from csched.cli.policy_diff import diff
+from csched.cli.policy_signing import keygen, sign, verify
 from csched.clock import SystemClock
 from csched.domain.verdict import SiteVerdict
 from csched.errors import InputError, PolicyContradiction
@@ -35,10 +36,12 @@ def command() -> None:
     csched policy test policies/library
     csched policy diff policies/library my-policies --jobs traces/jobs/demo.csv --fleet traces/fleets/demo.yaml
     csched policy explain --job traces/jobs/demo.csv --fleet traces/fleets/demo.yaml
+    csched policy sign my-policies --key policy.key
     """
 
 
-command.add_command(diff)
+for subcommand in (diff, keygen, sign, verify):
+    command.add_command(subcommand)
 
 
 @command.command()

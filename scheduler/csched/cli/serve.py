@@ -45,6 +45,8 @@ def command(output: Output, *, host: str, port: int, hosts: tuple[str, ...], unt
 
     with closing(open_app()) as app, _listening(host, port) as listener:
         _require_parts(app)
+        if app.signed_policies and app.signed_policies.refusal:
+            output.remark(f"the policies are refused, {_instead(app)}: {app.signed_policies.refusal}")
         daemon = Daemon(app)
         api = create_api(app, [host, *hosts])
         server = uvicorn.Server(uvicorn.Config(api, log_level="warning", server_header=False))
@@ -64,6 +66,10 @@ def _require_parts(app: "App") -> None:
     """Fail now, with the place, rather than at the first plan. Raises what the parts raise."""
     app.policies.sources()
     app.carbon  # noqa: B018  (opening it is the check)
+
+
+def _instead(app: "App") -> str:
+    return "everything is denied" if not app.policies.sources() else "the last good set stays"
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -4,6 +4,7 @@ Every method is one transaction. What returned is on disk; what raised left noth
 """
 
 import hashlib
+import json
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -449,6 +450,18 @@ class Repository:
             if row is not None:
                 session.delete(row)
             return row is not None
+
+    # Policies: what must not be forgotten of them
+
+    def accept_policies(self, serial: int, sha256: str) -> tuple[int, str]:
+        """Keep this signed set as the newest, unless one with a higher serial or the same is; return what is kept."""
+        with self._database.write() as session:
+            mark = session.get(MarkRow, "policies")
+            kept = json.loads(mark.value) if mark else None
+            if kept is None or kept["serial"] < serial:
+                kept = {"serial": serial, "sha256": sha256}
+                session.merge(MarkRow(key="policies", value=json.dumps(kept)))
+            return kept["serial"], kept["sha256"]
 
     # Health of the daemon
 
