@@ -57,6 +57,10 @@ class Daemon:
         self._planned_changes = -1
         self._replan = threading.Event()
         self._under_way: set[str] = set()
+        self._stopping = False
+        self._ordering = threading.Lock()
+        """Held while a beat is moved forward, which must not happen to a scheduler that shuts down: it would wait for
+        the beat, and the beat for it."""
         self._health = _HealthBook(app)
         self._lock = _only_one(app.home())
         self._scheduler = BackgroundScheduler(
@@ -79,9 +83,11 @@ class Daemon:
 
     def stop(self) -> None:
         """Wait for the beats under way, then end. Jobs that run go on; the next daemon takes them over."""
+        with self._ordering:
+            self._stopping = True
         self._scheduler.shutdown(wait=True)
-        os.close(self._lock)
         self._log.info("stopped")
+        os.close(self._lock)
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT; for the main thread."""
@@ -98,6 +104,8 @@ class Daemon:
 
     def _add(self, name: str, beat: Callable[[], None], every: timedelta) -> None:
         def marked() -> None:
+            if self._stopping:
+                return
             self._under_way.add(name)
             try:
                 beat()
@@ -151,8 +159,9 @@ class Daemon:
 
     def _soon(self, name: str) -> None:
         """A beat that is under way is left alone: the next poll asks again."""
-        if name not in self._under_way:
-            self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+        with self._ordering:
+            if name not in self._under_way and not self._stopping:
+                self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
 
     def _took_place(self, event: JobExecutionEvent) -> None:
         error = event.exception

@@ -1,5 +1,6 @@
 """The daemon's beats: at once when asked, undisturbed by errors, alone on its home, gone when told."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -17,6 +19,8 @@ from csched.domain.plan import Plan
 from csched.domain.run import JobState, Script
 from csched.errors import Refused
 from csched.settings import Settings
+from csched.store.records import JobRecord
+from csched.testing.planner import everything_at
 
 _PATIENCE_S = 60
 _DAEMON = Path(__file__).parent / "light_daemon.py"
@@ -113,6 +117,57 @@ def test_sigterm_ends_the_daemon_and_no_job(app: App) -> None:
         assert process.wait(timeout=_PATIENCE_S) == 0
     (app.settings.home / "go").touch()
     until(lambda: any(record.state is JobState.COMPLETED for record in app.poll()))
+
+
+def test_stopping_waits_for_the_cycle_under_way_and_nothing_comes_after(
+    app: App, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun, go_on, cycles = Event(), Event(), []
+
+    def cycle() -> Plan:
+        cycles.append("begun")
+        begun.set()
+        go_on.wait(_PATIENCE_S)
+        return everything_at([], "munich", "b200", app.clock.now())
+
+    daemon = Daemon(app, cycle=cycle)
+    daemon.start()
+    assert begun.wait(_PATIENCE_S)
+    stopping = Thread(target=daemon.stop)
+    stopping.start()
+    submit(app)  # would be planned at once
+    stopping.join(0.3)
+    assert stopping.is_alive()
+    go_on.set()
+    stopping.join(_PATIENCE_S)
+    events = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert events == ["started", "planned", "stopped"]
+    assert cycles == ["begun"]
+
+
+def test_a_poll_that_asks_for_a_plan_does_not_keep_the_daemon_from_stopping(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scheduler holds its lock while it shuts down, and moving a beat forward needs that lock."""
+    ended = submit(app)
+    app.store.request_cancel(ended)
+    polling, go_on = Event(), Event()
+
+    def poll() -> tuple[JobRecord, ...]:
+        polling.set()
+        go_on.wait(_PATIENCE_S)
+        return (app.store.job(ended),)
+
+    monkeypatch.setattr(app, "poll", poll)
+    daemon = Daemon(app, cycle=lambda: None)
+    daemon.start()
+    assert polling.wait(_PATIENCE_S)
+    stopping = Thread(target=daemon.stop, daemon=True)
+    stopping.start()
+    stopping.join(0.3)
+    go_on.set()
+    stopping.join(_PATIENCE_S)
+    assert not stopping.is_alive()
 
 
 def test_a_drained_site_gets_no_new_job(app: App) -> None:
