@@ -1,15 +1,22 @@
 """csched trace: what is generated, converted and told."""
 
 import json
+from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
 import pytest
 
 from csched import shipped
 from csched.cli import main
+from csched.cli import trace as trace_command
 from csched.formats.jobs import read_jobs
 from csched_sim.traces.generator import SIZES, generate
+from csched_sim.traces.profiles import PROFILES
+from csched_sim.traces.reading import jobs_as_they_stand
+from csched_sim.traces.summary import summarise
 from csched_sim.traces.trace import in_order, submitted
 
 MAY = datetime(2022, 5, 2, tzinfo=UTC)
@@ -68,3 +75,30 @@ def test_what_was_dropped_is_told_in_words_and_as_json(tmp_path: Path, capsys: p
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", "generate", "--jobs", "1", "--out", str(tmp_path / "no" / "jobs.csv")]) == 3
     assert "cannot write there" in capsys.readouterr().err
+
+
+def test_the_measured_profile_has_the_shape_of_philly(shared: Callable[[str], Path]) -> None:
+    real = summarise(jobs_as_they_stand(shared("jobs/philly_2017-09-04_2017-11-12.csv.gz"))[0])
+    invented = summarise(generate(20_000, 3, MAY, 70, PROFILES["philly"]))
+    for gpus in ("1", "2", "3-4", "5-8"):
+        share = invented.jobs_by_gpus[gpus] / invented.jobs
+        assert share == pytest.approx(real.jobs_by_gpus[gpus] / real.jobs, abs=0.005)
+    for name, count in real.jobs_by_runtime.items():
+        assert invented.jobs_by_runtime[name] / invented.jobs == pytest.approx(count / real.jobs, abs=0.05)
+    assert invented.median_runtime_s == pytest.approx(real.median_runtime_s, rel=0.1)
+    assert invented.p90_runtime_s == pytest.approx(real.p90_runtime_s, rel=0.2)
+
+
+def test_the_measured_profile_asks_for_too_much_time_as_people_do() -> None:
+    trace = list(generate(5_000, 3, MAY, 70, PROFILES["philly"]))
+    assert all(0 < traced.runtime_s <= traced.job.time_limit_s for traced in trace)
+    short = [job.time_limit_s / runtime_s for job, runtime_s in trace if runtime_s < 60]
+    long = [job.time_limit_s / runtime_s for job, runtime_s in trace if runtime_s > 86_400]
+    assert median(short) > 50 * median(long)
+    busiest = Counter(job.user for job, _ in trace).most_common(5)
+    assert sum(count for _, count in busiest) > len(trace) / 6
+    assert trace == list(generate(5_000, 3, MAY, 70, PROFILES["philly"]))
+
+
+def test_every_profile_can_be_named() -> None:
+    assert trace_command.PROFILES == tuple(PROFILES)

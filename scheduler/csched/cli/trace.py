@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from csched_sim.traces.trace import ReadingNotes, TraceJob
 
 FORMATS = ("swf", "sacct", "sacct-json", "philly", "helios", "acme", "pai", "openb", "supercloud", "surf", "csched")
+PROFILES = ("mixed", "philly")
 _FILE = click.Path(path_type=Path)
 # Count of jobs by what -> the heading over its bars.
 _HISTOGRAMS: Final = {
@@ -101,15 +102,19 @@ def convert(
 @click.option(
     "--start", type=INSTANT, default="2022-05-02T00:00:00Z", show_default=True, help="First possible instant."
 )
+@click.option(
+    "--profile", type=click.Choice(PROFILES), default="mixed", show_default=True, help="Chosen, or measured on Philly."
+)
 @click.option("--days", type=click.IntRange(1, 3660), default=7, show_default=True, help="Days over which they come.")
 @click.option("--out", required=True, type=_FILE, help="The jobs CSV to write.")
 @output_options
-def generate(output: Output, *, count: int, seed: int, start: datetime, days: int, out: Path) -> None:
-    """Invent a trace: heavy-tailed sizes, log-normal run times, busy days and quiet nights. Same seed, same trace."""
+def generate(output: Output, *, count: int, seed: int, start: datetime, profile: str, days: int, out: Path) -> None:
+    """Invent a trace: heavy-tailed sizes and run times, busy days and quiet nights. Same seed, same trace."""
+    from csched_sim.traces import profiles
     from csched_sim.traces.generator import generate as generated
 
-    _write(out, generated(count, seed, start, days))
-    document = {"file": str(out), "jobs": count, "seed": seed}
+    _write(out, generated(count, seed, start, days, profiles.PROFILES[profile]))
+    document = {"file": str(out), "jobs": count, "seed": seed, "profile": profile}
     output.show(Rendered(document, (count,), (f"{count:,} jobs to {out}",)))
 
 
