@@ -101,4 +101,4 @@ def test_the_measured_profile_asks_for_too_much_time_as_people_do() -> None:
 
 
 def test_every_profile_can_be_named() -> None:
-    assert trace_command.PROFILES == tuple(PROFILES)
+    assert tuple(PROFILES) == trace_command.PROFILES
