@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from csched.api.guard import MAX_BODY_BYTES
+from csched.domain.run import JobState
 
 SCRIPT = "#!/bin/sh\n#SBATCH -G 1 -t 5 -J small\n#CSCHED --data-class=public --tenant=acme\necho hi\n"
 PROTECTED = [
@@ -111,8 +112,12 @@ def test_requests_have_a_size_and_a_host(served) -> None:
         yield large.encode()
 
     assert ask(served, "POST", "/api/v1/jobs", served.ada, content=unsaid()).status_code == 413
-    for host in ("evil.example", "127.0.0.1.evil.example", ""):
-        assert ask(served, "GET", "/healthz", headers={"Host": host}).status_code == 400
+    for host in ("evil.example", "127.0.0.1.evil.example", "", "[::2]:8080"):
+        answer = ask(served, "GET", "/healthz", headers={"Host": host})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "UnknownHost")
+        assert answer.headers["Content-Security-Policy"]
+    for host in ("LOCALHOST:1", "127.0.0.1", "[::1]:8080"):
+        assert ask(served, "GET", "/healthz", headers={"Host": host}).status_code == 200
 
 
 def test_health_names_neither_users_nor_files(served) -> None:
@@ -123,10 +128,13 @@ def test_health_names_neither_users_nor_files(served) -> None:
 
 def test_metrics_are_prometheus_text_without_names(served) -> None:
     submit(served, served.ada)
+    submit(served, served.ada)
+    served.app.store.request_cancel(2)
     text = ask(served, "GET", "/metrics").text
     families = {family.name: family for family in text_string_to_metric_families(text)}
-    pending = [sample.value for sample in families["csched_jobs"].samples if sample.labels == {"state": "pending"}]
-    assert pending == [1.0]
+    jobs = {sample.labels["state"]: sample.value for sample in families["csched_jobs"].samples}
+    assert len(jobs) == len(JobState)
+    assert {state: count for state, count in jobs.items() if count} == {"pending": 1.0, "cancelled": 1.0}
     assert families["csched_carbon_intensity_g_per_kwh"].samples
     assert "ada" not in text
 

@@ -5,13 +5,12 @@ from datetime import timedelta
 
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from csched import __version__
 from csched.api import dashboard, routes
 from csched.api.documents import Health
 from csched.api.failures import add_handlers
-from csched.api.guard import Guard
+from csched.api.guard import Guard, KnownHosts
 from csched.api.identity import Application
 from csched.api.metrics import metrics_text
 from csched.app import App
@@ -35,8 +34,8 @@ def create_api(app: App, hosts: Sequence[str] = ()) -> FastAPI:
     api.include_router(routes.router)
     api.include_router(dashboard.router)
     _add_open_routes(api)
+    api.add_middleware(KnownHosts, names=[*LOOPBACK, *hosts])
     api.add_middleware(Guard)
-    api.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, *hosts], www_redirect=False)
     return api
 
 

@@ -1,8 +1,6 @@
 """/metrics in the Prometheus text format: sums only, no names of users or jobs."""
 
-from collections import Counter
 from collections.abc import Iterator
-from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -11,10 +9,6 @@ from prometheus_client.registry import Collector
 from csched.api.sites import sites_now
 from csched.app import App
 from csched.domain.plan import Plan
-from csched.domain.run import JobState
-from csched.store.repository import MOST_ROWS
-
-ALIVE: Final = tuple(state for state in JobState if not state.final)
 
 
 def metrics_text(app: App) -> bytes:
@@ -42,10 +36,9 @@ class _Queue(Collector):
 
 
 def _jobs(app: App) -> Iterator[Metric]:
-    counts = Counter(record.state for record in app.store.jobs(states=ALIVE, limit=MOST_ROWS))
-    family = GaugeMetricFamily("csched_jobs", "Jobs that wait or run", labels=["state"])
-    for state in ALIVE:
-        family.add_metric([state.value.lower()], counts[state])
+    family = GaugeMetricFamily("csched_jobs", "Jobs in this state", labels=["state"])
+    for state, count in app.store.count_by_state().items():
+        family.add_metric([state.value.lower()], count)
     yield family
 
 
