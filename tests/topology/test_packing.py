@@ -62,6 +62,7 @@ def require_sound(packing: Packing, requests: Sequence[Request], room: Room) -> 
             assert violations(each.workload, room.hardware, tuple(domains.values())) == []
         if each.alone:
             assert all(owners[share.domain, share.node] == [each.job] for share in shares)
+    require_cpus(packing, requests, room)
     for (domain, node), slices in sliced.items():
         held[domain, node] += -(-slices // SLICES_PER_GPU)
     assert (held <= np.maximum(room.free, 0)).all()
@@ -71,6 +72,15 @@ def require_sound(packing: Packing, requests: Sequence[Request], room: Room) -> 
     existing = (room.free >= 0).sum(axis=1)
     already = ((room.free >= 0) & (room.free < size)).sum(axis=1)
     assert (begun.sum(axis=1) <= np.maximum(existing - room.spare_nodes, already)).all(), "spares are touched"
+
+
+def require_cpus(packing: Packing, requests: Sequence[Request], room: Room) -> None:
+    taken = np.zeros(room.free.shape)
+    for each in requests:
+        shares = not each.alone and each.gpus < room.hardware.gpus_per_node
+        for share in packing.places.get(each.job, ()) if shares else ():
+            taken[share.domain, share.node] += each.cpus
+    assert room.cpus is None or (taken <= room.cpus).all()
 
 
 def shape(packing: Packing, job: str) -> list[int]:
@@ -145,6 +155,15 @@ def test_mig_slices_share_a_gpu_before_another_is_opened():
     assert packing.left == (), "twenty-one slices are three GPUs"
 
 
+def test_where_cpus_run_out_they_are_spent_beside_few_gpus():
+    room = Room(BOX, np.array([[8], [1]]), cpus=np.array([[96.0], [96.0]]))
+    requests = [Request("eater", 1, cpus=90), *(Request(f"j{number}", 1, cpus=12) for number in range(8))]
+    packing = pack(requests, room)
+    require_sound(packing, requests, room)
+    assert packing.left == ()
+    assert packing.places["eater"][0].domain == 1
+
+
 def test_confidential_jobs_have_their_nodes_to_themselves():
     requests = [Request("secret", 2, alone=True), Request("slice", slices=1, alone=True), Request("plain", 2)]
     room = Room.empty(BOX, 3)
@@ -175,25 +194,27 @@ def cases(draw):
     free = np.array(
         [[draw(st.sampled_from([size] * 4 + [-1, 0, 1, size - 1])) for _ in range(nodes)] for _ in range(domains)]
     )
-    room = Room(hardware, free, draw(st.integers(0, 2)))
+    cpus = np.full(free.shape, 32.0) if draw(st.booleans()) else None
+    room = Room(hardware, free, draw(st.integers(0, 2)), cpus)
     requests = []
     for number in range(draw(st.integers(1, 8))):
         kind = draw(st.sampled_from(["plain", "pattern", "group", "slices"]))
         gpus = draw(st.integers(1, 3 * size * min(nodes, 4)))
         alone = draw(st.booleans()) and draw(st.booleans())
         if kind == "slices":
-            requests.append(Request(f"j{number}", slices=draw(st.integers(1, SLICES_PER_GPU)), alone=alone))
+            slices, wanted = draw(st.integers(1, SLICES_PER_GPU)), draw(st.integers(0, 20))
+            requests.append(Request(f"j{number}", slices=slices, cpus=wanted, alone=alone))
         elif kind == "group":
             group = draw(st.sampled_from([2, 3, 4, 8, 16]))
             requests.append(Request(f"j{number}", group * -(-gpus // group), group=group, alone=alone))
         else:
             pattern = draw(st.sampled_from([Pattern.TP8, Pattern.EP, Pattern.FSDP])) if kind == "pattern" else None
-            requests.append(request(f"j{number}", gpus, pattern, alone=alone))
+            requests.append(request(f"j{number}", gpus, pattern, cpus=draw(st.integers(0, 20)), alone=alone))
     return requests, room
 
 
 @given(cases())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_no_packing_breaks_a_rule(case):
     requests, room = case
     require_sound(pack(requests, room), requests, room)
@@ -209,14 +230,16 @@ def random_case(dice: random.Random) -> tuple[list[Request], Room]:
     for number in range(dice.randint(1, 6)):
         group = dice.choice([1, 1, 2, 3, 4, 8, 16])
         gpus = group * dice.randint(1, max(1, 3 * size * min(hardware.nodes_per_domain, 4) // group))
-        requests.append(Request(f"j{number}", gpus, group=group, alone=dice.random() < 0.2))
-    return requests, Room(hardware, np.array(free), dice.randint(0, 2))
+        cpus_wanted = dice.randint(0, 20)
+        requests.append(Request(f"j{number}", gpus, group=group, cpus=cpus_wanted, alone=dice.random() < 0.2))
+    cpus = np.full((len(free), hardware.nodes_per_domain), 32.0) if dice.random() < 0.3 else None
+    return requests, Room(hardware, np.array(free), dice.randint(0, 2), cpus)
 
 
 @pytest.mark.timeout(3600 if SOAK else 120)
 def test_what_must_stay_together_is_never_split():
     dice = random.Random(7)
-    for _ in range(100_000 if SOAK else 1_000):
+    for _ in range(100_000 if SOAK else 400):
         requests, room = random_case(dice)
         require_sound(pack(requests, room), requests, room)
 

@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from csched.domain.hardware import Hardware
 from csched.topology.communication import slowdown
+from csched.topology.sharing import PARTS, Need, Queue, SharedNodes
 from csched.topology.workload import Workload
 
-SLICES_PER_GPU: Final = 7
+SLICES_PER_GPU: Final = PARTS
 """A GPU with MIG on is at most seven slices."""
 _FRAGMENT_WEIGHT: Final = 0.05
 """GPU time that one GPU of expected fragmentation is worth beside GPU time lost to a slower shape."""
@@ -37,6 +38,8 @@ class Request:
     slices: int = 0
     group: int = 1
     """GPUs that must share an NVLink domain: the TP degree times the EP degree."""
+    cpus: float = 0.0
+    """Of a job that shares a node."""
     alone: bool = False
     """Whole nodes only, as confidential computing asks."""
     workload: Workload | None = None
@@ -74,6 +77,8 @@ class Room:
     free: npt.NDArray[np.int64]
     spare_nodes: int = 0
     """Nodes of each domain that stay empty for maintenance: 2 of the 18 of an NVL72."""
+    cpus: npt.NDArray[np.float64] | None = None
+    """[domain, node] free CPUs; null where they never run out before the GPUs."""
 
     @classmethod
     def empty(cls, hardware: Hardware, nodes: int, spare_nodes: int = 0) -> "Room":
@@ -143,10 +148,11 @@ def _pack_in_order(
     order: Iterable[Request], requests: Sequence[Request], room: Room, table: "_Fragmentation"
 ) -> Packing:
     state = _State(room)
+    shared = _Shared(state, table.queue) if room.cpus is not None else None
     places: dict[str, tuple[Share, ...]] = {}
     lost = 0.0
     for request in order:
-        found = _place(state, request, table)
+        found = _place(state, request, table, shared)
         if found is not None:
             places[request.job] = found
             lost += _lost_gpus(request, room.hardware, _shape(found))
@@ -154,12 +160,21 @@ def _pack_in_order(
     return Packing(places, left, lost)
 
 
-def _place(state: "_State", request: Request, table: "_Fragmentation") -> tuple[Share, ...] | None:
+def _place(
+    state: "_State", request: Request, table: "_Fragmentation", shared: "_Shared | None"
+) -> tuple[Share, ...] | None:
     size = state.size
     nodes = _nodes(request, size)
     if nodes:
         shape = _whole_shape(state, request, nodes, table)
-        return state.take_nodes(shape, request) if shape is not None else None
+        if shape is None:
+            return None
+        shares = state.take_nodes(shape, request)
+        if shared is not None:
+            shared.remove(shares)
+        return shares
+    if shared is not None:
+        return shared.place(request)
     if request.slices:
         return _place_slices(state, request.slices, table)
     return _place_part(state, request.gpus, table)
@@ -349,12 +364,47 @@ class _State:
                 self._take(domain, node, self.size)
         return tuple(shares)
 
+    def spent_nodes(self) -> npt.NDArray[np.bool_]:
+        """Whole nodes that must stay whole, shape (nodes,): those of domains where only spares are left."""
+        return np.asarray(((self.free == self.size) & (self.usable == 0)[:, None]).reshape(-1))
+
+    def leave(self, domain: int, node: int, gpus: int) -> None:
+        """So many untouched GPUs are left on the node."""
+        self._take(domain, node, int(self.free[domain, node]) - gpus)
+
     def _take(self, domain: int, node: int, gpus: int) -> None:
         before = int(self.free[domain, node])
         self.free[domain, node] = before - gpus
         self.residues[domain, before] -= 1
         self.residues[domain, before - gpus] += 1
-        self.usable[domain] -= before == self.size
+        self.usable[domain] -= before == self.size and gpus > 0
+
+
+class _Shared:
+    """Where CPUs run out: nodes that jobs share, chosen node by node; beginning one takes it from the whole nodes."""
+
+    def __init__(self, state: _State, queue: Queue) -> None:
+        room = state.room
+        if room.cpus is None:
+            raise ValueError("a room without CPUs has no use for them")
+        parts = np.where(np.arange(state.size) < np.maximum(state.free, 0)[:, :, None], SLICES_PER_GPU, 0)
+        self._state = state
+        self._nodes = SharedNodes(parts.reshape(-1, state.size), room.cpus.reshape(-1), queue)
+
+    def place(self, request: Request) -> tuple[Share, ...] | None:
+        need = Need(request.gpus, request.slices, request.cpus)
+        spent = self._state.spent_nodes()
+        node = self._nodes.place(need, closed=spent)
+        if node is None:
+            return None
+        domain, number = divmod(node, self._state.nodes_per_domain)
+        begun = int(np.count_nonzero(self._nodes.parts[node] == SLICES_PER_GPU))
+        self._state.leave(domain, number, begun)
+        return (Share(domain, number, request.gpus, request.slices),)
+
+    def remove(self, shares: Sequence[Share]) -> None:
+        for share in shares:
+            self._nodes.remove(share.domain * self._state.nodes_per_domain + share.node)
 
 
 @dataclass(frozen=True)
@@ -363,6 +413,8 @@ class _Fragmentation:
 
     whole: npt.NDArray[np.float64]
     part: npt.NDArray[np.float64]
+    queue: Queue
+    """The needs of jobs that share nodes, for rooms where CPUs run out."""
 
     @classmethod
     def of(cls, queue: Sequence[Request], hardware: Hardware) -> "_Fragmentation":
@@ -380,7 +432,8 @@ class _Fragmentation:
                 whole += whole_nodes * (size % request.gpus)
                 part[:size] += left[:size] % request.gpus
         weight = 1 / max(1, len(queue))
-        return cls(whole * weight, part * weight)
+        sharing = [Need(each.gpus, each.slices, each.cpus) for each in queue if not _nodes(each, size)]
+        return cls(whole * weight, part * weight, Queue(sharing))
 
     def of_state(self, state: _State) -> np.float64:
         return np.float64(self.whole[state.available].sum() + (state.residues * self.part).sum())

@@ -76,16 +76,20 @@ class SharedNodes:
         """Of all nodes together, in GPUs."""
         return float(self._fragmented.sum())
 
-    def place(self, need: Need) -> int | None:
+    def place(self, need: Need, closed: npt.NDArray[np.bool_] | None = None) -> int | None:
         """Take the need from the node where fragmentation grows least; null where none has it.
+
+        Nodes that are `closed`, shape (nodes,), are left alone.
 
         Among equals the node with the least left, in GPUs and then in CPUs; part of a GPU comes from one that is
         begun already, if such a choice is no worse.
         """
         best: tuple[tuple[float, float, float, int], int] | None = None
-        left_values = [PARTS] if need.gpus else range(need.parts, PARTS + 1)
-        for left in left_values:
-            nodes = np.flatnonzero(((self.parts == left).sum(axis=1) >= need.count) & (self.cpus >= need.cpus))
+        able = self.cpus >= need.cpus
+        if closed is not None:
+            able &= ~closed
+        for left in [PARTS] if need.gpus else range(need.parts, PARTS + 1):
+            nodes = np.flatnonzero(((self.parts == left).sum(axis=1) >= need.count) & able)
             if len(nodes) == 0:
                 continue
             after = self._after(nodes, left, need)
