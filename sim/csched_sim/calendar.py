@@ -7,11 +7,15 @@ import simpy
 
 
 class Phase(IntEnum):
-    """Order within an instant: all ends, then all submissions, then one decision. 0 is SimPy's own urgent events."""
+    """Order within an instant: all ends, then what else happens in the world, then all submissions, then one decision.
+
+    0 is SimPy's own urgent events.
+    """
 
     END = 1
-    SUBMISSION = 2
-    DECISION = 3
+    WORLD = 2
+    SUBMISSION = 3
+    DECISION = 4
 
 
 class Occurrence(simpy.Event):

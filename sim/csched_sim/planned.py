@@ -4,20 +4,23 @@ Planning cycles lie on the grid of slots, from the first submission on. A cycle 
 changed since the last one: a job came, ended, or was due. In between, the plan's own starts are honoured.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
 from csched.accounting.costs import it_kw
 from csched.clock import epoch_s, from_epoch_s
 from csched.cycle import run_cycle
+from csched.domain.job import Job
 from csched.domain.plan import Placement, Plan
 from csched.domain.snapshot import Occupation, Snapshot, SolveBudget
 from csched.domain.verdict import Reason
 from csched.placement.snapshots import assemble
 from csched_sim.calendar import Calendar, Phase
-from csched_sim.outcome import NeverRan, Outcome, Run
-from csched_sim.setting import Setting
+from csched_sim.floor import Desk, Floor
+from csched_sim.outcome import NeverRan, Outcome
+from csched_sim.queueing import easy
+from csched_sim.setting import Berth, Setting
 from csched_sim.traces.trace import TraceJob, submitted
 
 
@@ -34,30 +37,37 @@ def simulate_planned(trace: Iterable[TraceJob], setting: Setting) -> Outcome:
 
 
 class SimulatedWorld:
-    """Queue, running jobs and time of a simulated fleet; implements `csched.ports.World`."""
+    """Queue and time of a simulated fleet; implements `csched.ports.World` over the sites' own ground."""
 
     def __init__(self, setting: Setting, start_s: int) -> None:
         self.setting = setting
         self.calendar = Calendar(start_s)
+        self.floor = Floor(setting, easy, self.calendar, ended=self._ended, lost=self._lost)
         self._grid_s = start_s
         self._budget = SolveBudget(seconds=None, work=setting.work, seed=setting.seed)
         self._pending: dict[str, TraceJob] = {}
-        self._running: dict[str, Occupation] = {}
+        self._sent: dict[str, tuple[TraceJob, Placement]] = {}
         self._due: dict[str, Placement] = {}
         self._reasons: dict[str, str] = {}
+        self._sigma: dict[str, float] = {}
+        self._decisions = 0
         self._changed = False
+        self._more_to_come = True
         self._cycles_ahead: set[int] = set()
-        self._outcome = Outcome()
+        for instant_s in self.floor.closings_s():
+            self.calendar.at(instant_s, Phase.SUBMISSION, self._note_change)
 
     def snapshot(self) -> Snapshot:
+        drained = {site.id: why for site in self.setting.fleet.sites if (why := self.floor.closed(site.id)) is not None}
         return assemble(
             self.setting.fleet,
-            [traced.job for traced in self._pending.values()],
+            [self._left_of(traced) for traced in self._pending.values()],
             self.setting.carbon,
             self._now(),
             self.setting.horizon_s,
             self.setting.slot_s,
-            running=tuple(self._running.values()),
+            running=tuple(self._occupations()),
+            drained=drained,
         )
 
     def commit(self, plan: Plan) -> Sequence[Placement]:
@@ -67,21 +77,15 @@ class SimulatedWorld:
         return self._due_now()
 
     def dispatch(self, placement: Placement) -> None:
-        """Start the job; it ends after its true run time, which the plan did not know."""
+        """Hand the job to its site, whose own scheduler starts it; it ends after its true run time."""
         traced = self._pending.pop(placement.job)
         del self._due[placement.job]
         berth = self.setting.berth(placement.site, placement.partition)
-        start_s = epoch_s(placement.start)
-        self._running[placement.job] = Occupation(
-            job=placement.job,
-            site=placement.site,
-            partition=placement.partition,
-            gpus_held=berth.hardware.gpus_held(placement.gpus),
-            it_kw=it_kw(placement.gpus, berth.hardware.kw_per_gpu, traced.job.load),
-            until=placement.start + timedelta(seconds=traced.job.time_limit_s),
-        )
-        self._outcome.runs.append(Run(traced, berth, start_s, start_s + traced.runtime_s, placement.sigma))
-        self.calendar.at(start_s + traced.runtime_s, Phase.END, partial(self._end, placement.job))
+        self._sent[placement.job] = (traced, placement)
+        self._sigma[placement.job] = placement.sigma
+        desk = self.floor.desk(berth)
+        desk.asked += berth.hardware.gpus_held(traced.job.gpus)
+        self.floor.hand_over(traced, desk, self.calendar.now_s)
 
     def expect(self, traced: TraceJob, later: Iterable[TraceJob]) -> None:
         """Submit this job at its time, and then expect the next one: the trace is never held as a whole."""
@@ -89,23 +93,55 @@ class SimulatedWorld:
 
     def concluded(self) -> Outcome:
         """What became of the trace, once nothing more can happen."""
+        outcome = self.floor.outcome
+        outcome.decisions = self._decisions
+        outcome.runs = [run._replace(sigma=self._sigma[run.traced.job.job]) for run in outcome.runs]
         for name, traced in self._pending.items():
-            self._outcome.never_ran.append(NeverRan(traced, self._reasons.get(name, "it was never planned")))
+            outcome.never_ran.append(NeverRan(traced, self._reasons.get(name, "it was never planned")))
             self.setting.progress(1)
-        return self._outcome
+        return outcome
+
+    def _occupations(self) -> Iterator[Occupation]:
+        """What is held at the sites: by repairs and by whoever runs or queues there, strangers included."""
+        now_s = self.calendar.now_s
+        for desk in self.floor.desks.values():
+            berth = desk.berth
+            for name, work in desk.working.items():
+                yield _occupation(berth, name, work.waiting.traced, work.claim.gpus, work.claim.until_s)
+            for waiting in desk.queue.waiting:
+                until_s = now_s + waiting.limit_s
+                yield _occupation(berth, waiting.traced.job.job, waiting.traced, waiting.gpus, until_s)
+            for name, claim in desk.repairs.items():
+                yield _occupation(berth, name, None, claim.gpus, claim.until_s)
+
+    def _left_of(self, traced: TraceJob) -> Job:
+        """The job as it is still to be planned: less what it has behind it."""
+        if traced.job.job not in self.floor.progress:
+            return traced.job
+        limit_s, _ = self.floor.left_of(traced)
+        expected_s = traced.job.expected_runtime_s
+        left = {"time_limit_s": limit_s, "expected_runtime_s": None if expected_s is None else min(expected_s, limit_s)}
+        return traced.job.model_copy(update=left)
 
     def _submit(self, traced: TraceJob, later: Iterable[TraceJob]) -> None:
         following = next(iter(later), None)
+        self._more_to_come = following is not None
         if following is not None:
+            self.floor.open_jobs += 1
             self.expect(following, later)
         self._pending[traced.job.job] = traced
         self._note_change()
 
-    def _end(self, job: str) -> None:
-        del self._running[job]
-        self.setting.progress(1)
+    def _ended(self, traced: TraceJob) -> None:
+        del self._sent[traced.job.job]
         if self._pending:
             self._note_change()
+
+    def _lost(self, traced: TraceJob, _desk: Desk) -> None:
+        """Its node failed: it is to be placed anew."""
+        del self._sent[traced.job.job]
+        self._pending[traced.job.job] = traced
+        self._note_change()
 
     def _note_change(self) -> None:
         self._changed = True
@@ -123,7 +159,7 @@ class SimulatedWorld:
         self._cycles_ahead.remove(at_s)
         if self._changed and self._pending:
             self._changed = False
-            self._outcome.decisions += 1
+            self._decisions += 1
             run_cycle(self, self.setting.policies, self._budget)
             self._look_out_for_far_starts()
         else:
@@ -131,6 +167,18 @@ class SimulatedWorld:
                 self.dispatch(placement)
         if self._due:
             self._plan_cycle(min(epoch_s(placement.start) for placement in self._due.values()))
+        elif self._pending:
+            self._wait_for_the_world()
+
+    def _wait_for_the_world(self) -> None:
+        """Nothing that waits has a start: plan again when a site opens; else give up once nothing else can change."""
+        opening_s = self.floor.next_opening_s()
+        if opening_s is not None:
+            self.calendar.at(opening_s, Phase.SUBMISSION, self._note_change)
+        elif self.floor.disturbed and (self._sent or self._more_to_come):
+            self.calendar.at(self.calendar.now_s + self.setting.slot_s, Phase.SUBMISSION, self._note_change)
+        elif not self._sent and not self._more_to_come:
+            self.floor.open_jobs = 0
 
     def _look_out_for_far_starts(self) -> None:
         """A job whose earliest start lies past the horizon is planned again once the horizon reaches it."""
@@ -147,6 +195,18 @@ class SimulatedWorld:
 
     def _now(self) -> datetime:
         return from_epoch_s(self.calendar.now_s)
+
+
+def _occupation(berth: Berth, name: str, traced: TraceJob | None, gpus_held: int, until_s: int) -> Occupation:
+    drawn_kw = it_kw(traced.job.gpus, berth.hardware.kw_per_gpu, traced.job.load) if traced else 0.0
+    return Occupation(
+        job=name,
+        site=berth.site.id,
+        partition=berth.partition.name,
+        gpus_held=gpus_held,
+        it_kw=drawn_kw,
+        until=from_epoch_s(until_s),
+    )
 
 
 def _told(reasons: Sequence[Reason]) -> str:

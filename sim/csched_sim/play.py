@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from csched.carbon.sources import open_source
+from csched.domain.site import Fleet
+from csched.errors import InputError, Where
 from csched.formats.fleet import read_fleet
 from csched.topology.catalogue import hardware_of
 from csched_policies.load import load_policies
@@ -37,6 +39,7 @@ def play(
     for name in (*scenario.strategies, scenario.baseline):
         strategy(name)
     fleet = read_fleet(scenario.fleet)
+    _refuse_unknown_sites(scenario, fleet)
     setting = Setting(
         fleet=fleet,
         hardware=dict(hardware_of(fleet)),
@@ -46,8 +49,18 @@ def play(
         slot_s=scenario.slot,
         horizon_s=scenario.horizon,
         work=scenario.work,
+        world=scenario.world,
         progress=progress,
     )
     trace, notes = read_trace(scenario.trace, scenario.format, start=scenario.start, limit=scenario.jobs)
     sized(len(trace))
     return Played(scenario, notes, simulate(trace, setting, scenario.strategies, scenario.baseline, watch))
+
+
+def _refuse_unknown_sites(scenario: Scenario, fleet: Fleet) -> None:
+    for name in sorted(scenario.world.named_sites() - {site.id for site in fleet.sites}):
+        raise InputError(
+            f"`{name}` is not a site of the fleet",
+            hint=f"there are {', '.join(site.id for site in fleet.sites)}",
+            where=Where(field="world"),
+        )

@@ -49,9 +49,12 @@ class PartitionQueue:
         """By the end of their limits, then by id."""
 
     def start(self, waiting: Waiting, now_s: int) -> Claim:
-        claim = Claim(now_s + waiting.limit_s, id_order(waiting.traced.job.job), waiting.gpus)
+        return self.claim(now_s + waiting.limit_s, id_order(waiting.traced.job.job), waiting.gpus)
+
+    def claim(self, until_s: int, order: IdOrder, gpus: int) -> Claim:
+        claim = Claim(until_s, order, gpus)
         insort(self.running, claim)
-        self.free -= claim.gpus
+        self.free -= gpus
         return claim
 
     def end(self, claim: Claim) -> None:

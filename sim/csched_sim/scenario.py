@@ -2,23 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from csched.domain.base import Instant, Value
 from csched.errors import InputError, Where
 from csched.formats.files import read_text
 from csched.formats.validation import input_error
 from csched.formats.yaml_document import load_document
-from csched.units import parse_duration_s
-
-
-def _seconds(raw: object) -> object:
-    return parse_duration_s(raw) if isinstance(raw, str) else raw
-
-
-Duration = Annotated[int, BeforeValidator(_seconds), Field(ge=1)]
+from csched_sim.conditions import UNDISTURBED, Conditions, Duration
 
 
 class Range(Value):
@@ -67,6 +60,8 @@ class Scenario(Value):
     horizon: Duration = 48 * 3600
     work: int = Field(default=0, ge=0)
     """How hard each planning cycle tries."""
+    world: Conditions = UNDISTURBED
+    """What goes on beside the trace: drains, openings, failures, other people's jobs."""
     expected: Mapping[str, Mapping[str, Range]] = {}
     """Strategy -> field of its summary -> range."""
 

@@ -9,6 +9,7 @@ from csched.domain.hardware import Hardware
 from csched.domain.job import Job
 from csched.domain.site import Fleet, Partition, Site
 from csched.ports import CarbonSource, Policies
+from csched_sim.conditions import UNDISTURBED, Conditions
 from csched_sim.skies import Skies
 from csched_sim.traces.trace import TraceJob
 
@@ -43,6 +44,7 @@ class Setting:
     horizon_s: int
     work: int
     """How hard each planning cycle tries; deterministic."""
+    world: Conditions = UNDISTURBED
     progress: Callable[[int], None] = lambda _ended: None
     """Told how many more jobs are done with."""
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from csched.clock import epoch_s
 from csched.domain.carbon import CarbonSeries
 from csched.units import SECONDS_PER_HOUR
-from csched_sim.queued import Piece, Queues, Refused, Route, ready_s
+from csched_sim.floor import Floor, Piece
+from csched_sim.queued import Refused, Route, ready_s
 from csched_sim.routing import NOWHERE, home_if_lawful
 from csched_sim.traces.trace import TraceJob
 
@@ -28,16 +29,16 @@ Choice = Callable[[Floats, Ints, int], int]
 """(integrals of intensity by start, seconds held, length in seconds) -> index of the start."""
 
 
-def lowest_window(traced: TraceJob, queues: Queues) -> Route | Refused:
+def lowest_window(traced: TraceJob, floor: Floor) -> Route | Refused:
     """The start with the least carbon over the whole run, the earliest of equals.
 
     "Lowest-Window" of GAIA (ASPLOS 2024), the rule of CATS and of Let's Wait Awhile for jobs that cannot be
     interrupted.
     """
-    return _held_back(traced, queues, lambda integrals, _held_s, _length_s: int(np.argmin(integrals)))
+    return _held_back(traced, floor, lambda integrals, _held_s, _length_s: int(np.argmin(integrals)))
 
 
-def carbon_time(traced: TraceJob, queues: Queues) -> Route | Refused:
+def carbon_time(traced: TraceJob, floor: Floor) -> Route | Refused:
     """The start that saves most carbon, against starting at once, for each hour until the job would end.
 
     "Carbon-Time" of GAIA (ASPLOS 2024): max over starts of (carbon at once - carbon then) / (held + length).
@@ -46,24 +47,24 @@ def carbon_time(traced: TraceJob, queues: Queues) -> Route | Refused:
     def choice(integrals: Floats, held_s: Ints, length_s: int) -> int:
         return int(np.argmax((integrals[0] - integrals) / (held_s + length_s)))
 
-    return _held_back(traced, queues, choice)
+    return _held_back(traced, floor, choice)
 
 
-def wait_awhile(traced: TraceJob, queues: Queues) -> Route | Refused:
+def wait_awhile(traced: TraceJob, floor: Floor) -> Route | Refused:
     """The cleanest hours within hold and length, the job suspended between them and resumed at no cost.
 
     The interruptible strategy of Let's Wait Awhile (Middleware 2021), also GAIA's "Wait Awhile". A piece whose turn
     has come queues like any job; a late one moves the rest.
     """
-    berth = home_if_lawful(traced, queues)
+    berth = home_if_lawful(traced, floor)
     if berth is None:
         return NOWHERE
-    first_s = ready_s(traced, berth, queues.setting)
+    first_s = ready_s(traced, berth, floor.setting)
     length_s = traced.job.runtime_s
     hold_s = _hold_s(traced, first_s)
     hours = -(-(length_s + hold_s) // SECONDS_PER_HOUR)
     starts_s = first_s + SECONDS_PER_HOUR * np.arange(hours, dtype=np.int64)
-    sky = queues.setting.skies.at(queues.calendar.now_s, int(starts_s[-1]) + SECONDS_PER_HOUR)
+    sky = floor.setting.skies.at(floor.calendar.now_s, int(starts_s[-1]) + SECONDS_PER_HOUR)
     integrals = _integrals(sky.zone(berth.site.grid_zone), starts_s, SECONDS_PER_HOUR)
     needed = min(-(-length_s // SECONDS_PER_HOUR), hours)
     chosen = np.sort(starts_s[np.argsort(integrals, kind="stable")[:needed]])
@@ -72,14 +73,14 @@ def wait_awhile(traced: TraceJob, queues: Queues) -> Route | Refused:
     return Route(berth, pieces[0].from_s, pieces if len(pieces) > 1 else ())
 
 
-def _held_back(traced: TraceJob, queues: Queues, choice: Choice) -> Route | Refused:
-    berth = home_if_lawful(traced, queues)
+def _held_back(traced: TraceJob, floor: Floor, choice: Choice) -> Route | Refused:
+    berth = home_if_lawful(traced, floor)
     if berth is None:
         return NOWHERE
-    setting = queues.setting
+    setting = floor.setting
     first_s, length_s = ready_s(traced, berth, setting), traced.job.runtime_s
     held_s = np.arange(0, _hold_s(traced, first_s) + 1, setting.slot_s, dtype=np.int64)
-    sky = setting.skies.at(queues.calendar.now_s, first_s + int(held_s[-1]) + length_s)
+    sky = setting.skies.at(floor.calendar.now_s, first_s + int(held_s[-1]) + length_s)
     integrals = _integrals(sky.zone(berth.site.grid_zone), first_s + held_s, length_s)
     return Route(berth, first_s + int(held_s[choice(integrals, held_s, length_s)]))
 
