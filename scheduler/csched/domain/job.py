@@ -37,6 +37,33 @@ class Pattern(StrEnum):
     RL = "rl"
 
 
+class Purpose(StrEnum):
+    """What a job is for; systems may be open to some purposes only."""
+
+    CIVILIAN_RESEARCH = "civilian_research"
+    CIVILIAN_INDUSTRIAL = "civilian_industrial"
+    PUBLIC_SECTOR = "public_sector"
+    DEFENCE = "defence"
+
+
+class Restriction(StrEnum):
+    """A marking beside the class of the data."""
+
+    NONE = "none"
+    EU_RESTRICTED = "eu_restricted"
+    NATIONAL_RESTRICTED = "national_restricted"
+    EXPORT_CONTROLLED = "export_controlled"
+
+
+class OutputKind(StrEnum):
+    """What a job leaves behind."""
+
+    RESULTS = "results"
+    MODEL_WEIGHTS = "model_weights"
+    RL_DELTAS = "rl_deltas"
+    DATASET = "dataset"
+
+
 class Job(Value):
     """One row of a jobs file. Fields are the file's columns; null is unknown or default."""
 
@@ -62,6 +89,17 @@ class Job(Value):
     """Share of the rated power the job draws."""
     home_site: Slug | None = None
     priority: int = Field(default=0, ge=-1_000_000, le=1_000_000)
+    datasets: tuple[Slug, ...] = ()
+    """What it reads, by the names of facts/datasets.yaml; each of them must allow the site."""
+    data_restricted: Restriction | None = None
+    purpose: Purpose | None = None
+    run_id: Slug | None = None
+    """Groups the jobs that train one model."""
+    outputs_kind: tuple[OutputKind, ...] = ()
+    outputs_return_to: tuple[Country, ...] = ()
+    """Countries to which the outputs are brought; empty is unknown."""
+    outputs_retain_h: float | None = Field(default=None, ge=0)
+    """Hours for which a copy stays at the site after the end; null is unknown."""
     portable: bool | None = None
     """False keeps the job at its home site; null leaves the question to the site that runs it."""
 

@@ -385,11 +385,14 @@ _INSTANTS: Final = frozenset({"begin", "earliest-start", "deadline"})
 _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "expected-runtime": _duration_s,
     "countries": _list,
+    "datasets": _list,
     "hardware": _list,
+    "outputs-kind": _list,
+    "outputs-return-to": _list,
     "time": parse_slurm_time_limit_s,
 }
 _AS_WRITTEN: Final = frozenset(
     "time-limit-s expected-runtime-s data-class data-site data-gb tenant pattern load home-site priority "
-    "portable".split()
+    "portable data-restricted purpose run-id outputs-retain-h".split()
 )
 """Options whose text is the column's value; the job itself says what is wrong with it."""
