@@ -51,7 +51,7 @@ class Clause:
         words = self.needed
         for path in self.operand.facts if isinstance(self.operand, Countries) else ():
             if facts.get(path) is not None:
-                words = words.replace(f"@{path}", f"@{path} ({facts[path]})")
+                words = words.replace(f"@{path}", f"@{path} ({_joined(facts[path])})")
         return words
 
     def missing(self, sight: Sight) -> tuple[str, ...]:
@@ -72,6 +72,10 @@ class Clause:
             for condition in sight.groups.conditions(name, country, sight.at)
         ]
         return tuple(dict.fromkeys(found))
+
+
+def _joined(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def shown(value: object) -> Scalar | tuple[Scalar, ...]:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from csched.domain.base import Country, Slug, Value
+from csched.domain.job import DataClass, Restriction
 from csched.domain.site import Fleet, SealObjective, Site
 from csched.errors import InputError
 from csched.formats.validation import input_error
@@ -26,6 +27,15 @@ def _as_list(raw: object) -> object:
     return (raw,) if isinstance(raw, str) else raw
 
 
+class Dataset(Value):
+    """What is known of a dataset; null is unknown and fails every rule that reads it."""
+
+    class_: DataClass | None = Field(default=None, alias="class")
+    restricted: Restriction | None = None
+    law: Annotated[tuple[Law, ...] | None, BeforeValidator(_as_list)] = None
+    """The law under which it was collected; where it is left out, that of the job's tenant."""
+
+
 class Tenant(Value):
     """What is known of a tenant; null is unknown and fails every rule that reads it."""
 
@@ -33,6 +43,8 @@ class Tenant(Value):
     sector: Sector | None = None
     law: Annotated[tuple[Law, ...] | None, BeforeValidator(_as_list)] = None
     """One law, or all the laws under which the tenant exports data: then a country must be adequate under each."""
+    contract_locations: tuple[Country, ...] | None = None
+    """Countries that the contract with the tenant names."""
 
 
 _TENANTS: Final = TypeAdapter(dict[Slug, Tenant])
@@ -50,6 +62,29 @@ def read_tenants(document: Document) -> dict[str, Tenant]:
         return _TENANTS.validate_python(document.data)
     except ValidationError as error:
         raise input_error(error, document.where, _Tenants) from error
+
+
+_DATASETS: Final = TypeAdapter(dict[Slug, Dataset])
+
+
+def read_datasets(document: Document) -> dict[str, Dataset]:
+    """`facts/datasets.yaml`: dataset -> {class, restricted, law}.
+
+    Raises:
+        InputError: with file, line and field.
+    """
+    if not isinstance(document.data, dict):
+        raise InputError("a mapping `dataset: {class, restricted, law}` was expected", where=document.where())
+    try:
+        return _DATASETS.validate_python(document.data)
+    except ValidationError as error:
+        raise input_error(error, document.where, _Datasets) from error
+
+
+class _Datasets(Value):
+    """Lets a misspelt key of a dataset be answered with the right one."""
+
+    dataset: Dataset
 
 
 class _Tenants(Value):
@@ -137,10 +172,13 @@ COLUMN: Final[Mapping[str, str]] = {
     "data.site": "data_site",
     "data.gb": "data_gb",
     "data.law": "tenant",
+    "data.id": "datasets",
+    "data.restricted": "data_restricted",
     "tenant.id": "tenant",
     "tenant.country": "tenant",
     "tenant.sector": "tenant",
     "tenant.law": "tenant",
+    "tenant.contract_locations": "tenant",
     "job.user": "user",
     "job.gpus": "gpus",
     "job.time_limit_s": "time_limit_s",
@@ -151,6 +189,11 @@ COLUMN: Final[Mapping[str, str]] = {
     "job.home_site": "home_site",
     "job.priority": "priority",
     "job.portable": "portable",
+    "job.purpose": "purpose",
+    "job.run_id": "run_id",
+    "outputs.kind": "outputs_kind",
+    "outputs.return_to": "outputs_return_to",
+    "outputs.retain_h": "outputs_retain_h",
 }
 """Path of a label -> the column of the job from which it comes."""
 
@@ -159,6 +202,7 @@ _FROM_TENANT: Final[Mapping[str, Callable[[Tenant], object]]] = {
     "tenant.law": lambda tenant: tenant.law,
     "tenant.country": lambda tenant: tenant.country,
     "tenant.sector": lambda tenant: tenant.sector,
+    "tenant.contract_locations": lambda tenant: tenant.contract_locations,
 }
 
 
@@ -174,3 +218,27 @@ def label_facts(columns: Mapping[str, Any], tenants: Mapping[str, Tenant]) -> di
             value = _FROM_TENANT[path](tenant) if tenant else None
         facts[path] = None if value == () else value
     return facts
+
+
+def inputs(labels: Facts, datasets: Mapping[str, Dataset]) -> tuple[Facts, ...]:
+    """The labels under which a job is judged: once for each dataset that it reads, else once.
+
+    What the job itself says of its data can only narrow: the higher class counts, and each marking is judged.
+    """
+    found: list[Facts] = []
+    for name in labels.get("data.id") or ():
+        dataset = datasets.get(name, Dataset())
+        of_data = {
+            "data.id": name,
+            "data.class": _higher(dataset.class_, labels.get("data.class")),
+            "data.law": dataset.law or labels.get("data.law"),
+        }
+        marks = dict.fromkeys(mark for mark in (dataset.restricted, labels.get("data.restricted")) if mark)
+        found += [{**labels, **of_data, "data.restricted": mark} for mark in marks or (None,)]
+    return tuple(found) or ({**labels, "data.id": None},)
+
+
+def _higher(of_dataset: DataClass | None, of_job: DataClass | None) -> DataClass | None:
+    if of_dataset is None or of_job is None:
+        return of_dataset
+    return max(of_dataset, of_job, key=lambda each: each.rank)

@@ -16,7 +16,7 @@ from csched.shipped import policy_groups
 from csched_policies.cases import check_cases
 from csched_policies.clause import Clause
 from csched_policies.exceptions import read_exceptions
-from csched_policies.facts import Tenant, read_tenants
+from csched_policies.facts import Dataset, Tenant, read_datasets, read_tenants
 from csched_policies.groups import Group, Groups, read_group
 from csched_policies.policy_set import Content, PolicySet
 from csched_policies.rule import Rule, read_rule
@@ -24,6 +24,7 @@ from csched_policies.rule import Rule, read_rule
 GROUPS: Final = "groups"
 FACTS: Final = "facts"
 TENANTS: Final = "facts/tenants.yaml"
+DATASETS: Final = "facts/datasets.yaml"
 EXCEPTIONS: Final = "exceptions"
 MAX_FILES: Final = 2000
 MAX_RULES: Final = 2000
@@ -75,9 +76,18 @@ def _load(sources: Mapping[str, str], fleet: Fleet | None, spelled: Mapping[str,
     ]
     groups = _groups(document for name, document in documents if _top(name) == GROUPS)
     tenants: dict[str, Tenant] = {}
+    datasets: dict[str, Dataset] = {}
     for name, document in documents:
-        if _top(name) == FACTS:
-            tenants |= _tenants(name, document)
+        if name == TENANTS:
+            tenants |= read_tenants(document)
+        elif name == DATASETS:
+            datasets |= read_datasets(document)
+        elif _top(name) == FACTS:
+            raise InputError(
+                "no facts are read from a file of this name",
+                hint=f"facts go to {TENANTS} and {DATASETS}",
+                where=document.where(),
+            )
     rules = _rules([document for name, document in documents if _top(name) not in {GROUPS, FACTS, EXCEPTIONS}], groups)
     if not rules:
         raise InputError(
@@ -89,7 +99,7 @@ def _load(sources: Mapping[str, str], fleet: Fleet | None, spelled: Mapping[str,
     if fleet is not None:
         _check_site_names(rules, fleet)
     exceptions = read_exceptions((document for name, document in documents if _top(name) == EXCEPTIONS), rules, fleet)
-    return PolicySet(Content(rules, groups, tenants, exceptions), sources)
+    return PolicySet(Content(rules, groups, tenants, exceptions, datasets), sources)
 
 
 def files_in(folder: Path) -> dict[str, Path]:
@@ -117,9 +127,10 @@ def files_in(folder: Path) -> dict[str, Path]:
 def _paths(folder: Path) -> dict[str, Path]:
     """Every file that counts: the folder's, the shipped groups and, where the folder has none, tenants beside it."""
     found = files_in(folder)
-    beside = folder.absolute().parent / TENANTS
-    if TENANTS not in found and beside.is_file():
-        found[TENANTS] = beside
+    for facts in (TENANTS, DATASETS):
+        beside = folder.absolute().parent / facts
+        if facts not in found and beside.is_file():
+            found[facts] = beside
     return _shipped_groups() | found
 
 
@@ -144,16 +155,6 @@ def _groups(documents: Iterable[Document]) -> Groups:
             )
         by_name[group.group], places[group.group] = group, document
     return Groups(by_name)
-
-
-def _tenants(name: str, document: Document) -> dict[str, Tenant]:
-    if name != TENANTS:
-        raise InputError(
-            "no facts are read from a file of this name",
-            hint=f"facts about tenants go to {TENANTS}",
-            where=document.where(),
-        )
-    return read_tenants(document)
 
 
 def _rules(documents: list[Document], groups: Groups) -> tuple[Rule, ...]:

@@ -85,8 +85,10 @@ class Countries:
         return _all([self._in_group(f"{family}({law})", country, sight, conditional) for law in laws])
 
 
-def _same(country: str, other: str | None) -> bool | None:
-    return None if other is None else country == other
+def _same(country: str, other: str | tuple[str, ...] | None) -> bool | None:
+    if other is None:
+        return None
+    return country in other if isinstance(other, tuple) else country == other
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
@@ -11,7 +11,7 @@ from csched.domain.job import Job
 from csched.domain.site import Fleet
 from csched.domain.verdict import Verdicts
 from csched_policies.exceptions import Exemption
-from csched_policies.facts import Tenant
+from csched_policies.facts import Dataset, Tenant
 from csched_policies.groups import Groups
 from csched_policies.rule import Rule
 from csched_policies.table import Table
@@ -19,18 +19,22 @@ from csched_policies.table import Table
 
 @dataclass(frozen=True)
 class Content:
-    """Everything that decides: rules and exceptions in the order of their ids, groups by name, tenants by id."""
+    """Everything that decides: rules and exceptions in the order of their ids, groups by name, tenants and
+    datasets by id.
+    """
 
     rules: tuple[Rule, ...]
     groups: Groups
     tenants: Mapping[str, Tenant]
     exceptions: tuple[Exemption, ...] = ()
+    datasets: Mapping[str, Dataset] = field(default_factory=dict)
 
     def digest(self) -> str:
         """SHA-256 over the content in canonical form: neither file names nor comments nor the order of files count."""
         canonical = {
             "rules": [rule.document.data for rule in self.rules],
             "groups": [group.model_dump(mode="json") for _, group in sorted(self.groups.by_name.items())],
+            "datasets": {name: each.model_dump(mode="json") for name, each in self.datasets.items()},
             "tenants": {name: tenant.model_dump(mode="json") for name, tenant in self.tenants.items()},
             "exceptions": [exemption.document.data for exemption in self.exceptions],
         }
@@ -64,6 +68,14 @@ class PolicySet:
         table = self._table
         if table is None or table.fleet is not fleet or not table.holds_at(now):
             content = self.content
-            table = Table(content.rules, content.groups, content.tenants, fleet, now, exemptions=content.exceptions)
+            table = Table(
+                content.rules,
+                content.groups,
+                content.tenants,
+                fleet,
+                now,
+                datasets=content.datasets,
+                exemptions=content.exceptions,
+            )
             self._table = table
         return table

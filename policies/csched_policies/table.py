@@ -16,7 +16,7 @@ from csched.domain.site import Fleet, Site
 from csched.domain.verdict import ExceptionUse, Reason, ReasonCode, SiteVerdict
 from csched_policies.clause import Clause, shown
 from csched_policies.exceptions import Exemption, longest
-from csched_policies.facts import COLUMN, Facts, Tenant, ends_of_evidence, label_facts, site_facts
+from csched_policies.facts import COLUMN, Dataset, Facts, Tenant, ends_of_evidence, inputs, label_facts, site_facts
 from csched_policies.groups import Groups
 from csched_policies.operators import Sight
 from csched_policies.rule import Rule
@@ -114,12 +114,14 @@ class Table:
         now: datetime,
         *,
         unknown: Collection[str] = (),
+        datasets: Mapping[str, Dataset] | None = None,
         exemptions: Sequence[Exemption] = (),
     ) -> None:
         """`unknown`: facts to overlook at every site."""
         self.fleet = fleet
         self._rules = rules
         self._tenants = tenants
+        self._datasets = datasets or {}
         self._exemptions = exemptions
         self._now = now
         self._ends = ends_of_evidence(fleet)
@@ -134,7 +136,7 @@ class Table:
             if all(path.startswith("site.") for path in clause.reads)
         }
         read = {path for rule in rules for path in rule.reads} | {path for each in exemptions for path in each.reads}
-        columns = sorted({COLUMN[path] for path in read if path in COLUMN})
+        columns = sorted({COLUMN[path] for path in read if path in COLUMN} | _datasets(read))
         self._columns = columns
         self._label_class: Callable[[Job], Any] = attrgetter(*columns) if columns else _no_labels
         self._asked = {
@@ -184,9 +186,10 @@ class Table:
             self._rows.clear()
             self._by_states.clear()
         values = labels if len(self._columns) > 1 else (labels,) * len(self._columns)
-        row = self.row(label_facts(dict(zip(self._columns, values, strict=True)), self._tenants))
-        self._rows[labels] = row
-        return row
+        facts = label_facts(dict(zip(self._columns, values, strict=True)), self._tenants)
+        first, *more = (self.row(each) for each in inputs(facts, self._datasets))
+        self._rows[labels] = _narrowed(first, more) if more else first
+        return self._rows[labels]
 
     def _verdict(
         self, states: tuple[_State, ...], exempt: Sequence[Exemption], index: int, labels: Facts
@@ -242,6 +245,29 @@ def changes(rules: Sequence[Rule], groups: Groups, sites: Sequence[Site]) -> set
         for certificate in (certificate for site in sites for certificate in site.certs or ()):
             instants |= {instant for instant in (certificate.valid_from, certificate.valid_until) if instant}
     return instants
+
+
+def _datasets(read: Collection[str]) -> set[str]:
+    """The column that says which datasets a job reads, where a rule asks something of them."""
+    return {"datasets"} if any(path.startswith("data.") for path in read) else set()
+
+
+def _narrowed(first: Row, more: Sequence[Row]) -> Row:
+    """What a job may do that is judged under several labels: a site must be allowed under each, for as long."""
+    return tuple(_intersection(verdicts) for verdicts in zip(first, *more, strict=True))
+
+
+def _intersection(verdicts: Sequence[SiteVerdict]) -> SiteVerdict:
+    first = min(verdicts, key=lambda verdict: verdict.latest_end or _EVER)
+    denials = dict.fromkeys(reason for verdict in verdicts for reason in verdict.denials)
+    return SiteVerdict(
+        site=first.site,
+        denials=tuple(sorted(denials, key=lambda reason: reason.code.tier)),
+        latest_end=first.latest_end,
+        latest_end_reason=first.latest_end_reason,
+        advice=tuple(dict.fromkeys(reason for verdict in verdicts for reason in verdict.advice)),
+        exceptions=tuple(dict.fromkeys(use for verdict in verdicts for use in verdict.exceptions)),
+    )
 
 
 def _exemption(rule: Rule, site: str, exempt: Sequence[Exemption]) -> Exemption | None:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final, get_args
 
 from csched.domain.base import ISO_COUNTRIES
-from csched.domain.job import DataClass, Pattern
+from csched.domain.job import DataClass, OutputKind, Pattern, Purpose, Restriction
 from csched.domain.site import Confidential, Operator, Personnel, Scheme, SealObjective, Site
 
 
@@ -131,10 +131,13 @@ _LABELS: Final = (
     Attribute("data.site", Kind.NAME),
     Attribute("data.gb", Kind.NUMBER),
     Attribute("data.law", Kind.WORDS, tuple(Law)),
+    Attribute("data.id", Kind.NAME),
+    Attribute("data.restricted", Kind.WORD, tuple(Restriction)),
     Attribute("tenant.id", Kind.NAME),
     Attribute("tenant.country", Kind.COUNTRY),
     Attribute("tenant.sector", Kind.WORD, tuple(Sector)),
     Attribute("tenant.law", Kind.WORDS, tuple(Law)),
+    Attribute("tenant.contract_locations", Kind.COUNTRIES),
     Attribute("job.user", Kind.NAME),
     Attribute("job.gpus", Kind.NUMBER),
     Attribute("job.time_limit_s", Kind.NUMBER),
@@ -145,16 +148,20 @@ _LABELS: Final = (
     Attribute("job.home_site", Kind.NAME),
     Attribute("job.priority", Kind.NUMBER),
     Attribute("job.portable", Kind.TRUTH),
+    Attribute("job.purpose", Kind.WORD, tuple(Purpose)),
+    Attribute("job.run_id", Kind.NAME),
+    Attribute("outputs.kind", Kind.WORDS, tuple(OutputKind)),
+    Attribute("outputs.return_to", Kind.COUNTRIES),
+    Attribute("outputs.retain_h", Kind.NUMBER),
 )
 
 VOCABULARY: Final[Mapping[str, Attribute]] = {attribute.path: attribute for attribute in (*_SITE, *_LABELS)}
 """Path -> what csched evaluates now."""
 
 NOT_YET: Final = frozenset(
-    """data.id data.egress data.replicas data.restricted tenant.contract_locations job.purpose job.run_id
-    job.requires.confidential job.requires.tenancy job.requires.min_seal job.requires.min_ual job.outputs.kind
-    outputs.kind outputs.inherit_class outputs.return_to outputs.retain_at_site_h outputs.aggregated_only
-    outputs.export transfer.from_country transfer.size_gb transfer.start path.countries""".split()
+    """data.egress data.replicas job.requires.confidential job.requires.tenancy job.requires.min_seal
+    job.requires.min_ual outputs.inherit_class outputs.aggregated_only outputs.export transfer.from_country
+    transfer.size_gb transfer.start path.countries""".split()
 )
 """Paths that are understood but that this version cannot evaluate: refused, never ignored."""
 
@@ -165,12 +172,14 @@ ALSO_CALLED: Final[Mapping[str, str]] = {
     "job.tenant": "tenant.id",
     "data.size_gb": "data.gb",
     "data.home_site": "data.site",
+    "job.outputs.kind": "outputs.kind",
+    "outputs.retain_at_site_h": "outputs.retain_h",
     "operator.compellable_by": "site.operator.compellable_by",
 }
 """Other names by which people look for a path; each is answered with the right one."""
 
-COUNTRY_REFERENCES: Final = ("tenant.country",)
-"""`@tenant.country`: the one fact about the job that a list of countries may name."""
+COUNTRY_REFERENCES: Final = ("tenant.country", "tenant.contract_locations")
+"""`@tenant.country`: facts about the job whose countries a list of countries may name."""
 
 LAW_PARAMETER: Final = "data.law"
 """`@adequate(data.law)`: the exporting law of the job's tenant picks the group."""

@@ -62,6 +62,11 @@ TYPOS = [
     ("site.spe", "site.speed"),
     ("site.keys", "site.key"),
     ("site.keys: {in: [customer_hyok]}", "outputs.return_to: {in: [FR]}"),
+    ("site.keys: {in: [customer_hyok]}", "outputs.return_to: {subset: [UK]}"),
+    ("site.keys: {in: [customer_hyok]}", "outputs.kind: {subset: [weights]}"),
+    ("site.keys: {in: [customer_hyok]}", "job.purpose: {in: [defense]}"),
+    ("site.keys: {in: [customer_hyok]}", "data.restricted: {in: [restricted]}"),
+    ("site.keys: {in: [customer_hyok]}", "transfer.start: {not_between: ['22:00', '06:00']}"),
     ("site.keys: {in: [customer_hyok]}", "path.countries: {subset: [FR]}"),
     # operators
     ("at_least: health", "atleast: health"),
@@ -190,7 +195,7 @@ def test_a_typo_is_answered_with_what_was_probably_meant(wrong: tuple[str, str],
 
 def test_a_path_that_cannot_be_evaluated_yet_says_so() -> None:
     with pytest.raises(InputError, match="this version of csched cannot evaluate it"):
-        load_sources({"rule.yaml": RULE.replace("site.keys: {in: [customer_hyok]}", "outputs.return_to: {in: [FR]}")})
+        load_sources({"rule.yaml": RULE.replace("site.keys: {in: [customer_hyok]}", "outputs.export: {in: [FR]}")})
 
 
 def test_preferences_are_refused_and_not_ignored() -> None:
