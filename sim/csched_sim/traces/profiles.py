@@ -5,8 +5,8 @@
 `philly` is measured. Sizes and run times by size: Microsoft's Philly trace, 2017-09-04 to 2017-11-12, 62,194 jobs (Jeon
 et al., USENIX ATC 2019). Philly has no limits and no users, so these are of another machine: limits over run times, and
 arrivals by hour and weekday in UTC, of HPC2N 2002-2006, 202,876 jobs (Parallel Workloads Archive, cleaned version 2.1).
-Users are by Zipf's law, whose share of the busiest user, of the five and of the tenth busiest lies between that of
-HPC2N and KTH. No public trace has data classes or communication patterns: both stay choices of the generator.
+The users of a tenant submit by Zipf's law, which comes near the concentration of KTH 1996; docs/traces.md compares. No
+public trace has data classes or communication patterns: both stay choices of the generator.
 """
 
 import math
