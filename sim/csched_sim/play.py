@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from csched.carbon.sources import open_source
 from csched.domain.site import Fleet
@@ -14,7 +15,8 @@ from csched_sim.setting import Setting
 from csched_sim.simulation import Simulation, Watch, simulate
 from csched_sim.strategies import strategy
 from csched_sim.traces.reading import read_trace
-from csched_sim.traces.trace import ReadingNotes
+from csched_sim.traces.trace import ReadingNotes, TraceJob
+from csched_sim.workload import draw
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,20 @@ def play(
         world=scenario.world,
         progress=progress,
     )
-    trace, notes = read_trace(scenario.trace, scenario.format, start=scenario.start, limit=scenario.jobs)
+    trace, notes = _work(scenario)
     sized(len(trace))
     return Played(scenario, notes, simulate(trace, setting, scenario.strategies, scenario.baseline, watch))
+
+
+def _work(scenario: Scenario) -> tuple[list[TraceJob], ReadingNotes]:
+    if scenario.trace is not None:
+        return read_trace(scenario.trace, scenario.format, start=scenario.start, limit=scenario.jobs)
+    if scenario.workload is None:  # the validator has refused such a scenario
+        raise ValueError(scenario.name)
+    trace = draw(scenario.workload.share_of(scenario.share), scenario.seed)[: scenario.jobs]
+    notes = ReadingNotes(Path(scenario.name), "workload", lines=len(trace))
+    notes.assume("the work is invented: streams of like jobs, drawn from the seed")
+    return trace, notes
 
 
 def _refuse_unknown_sites(scenario: Scenario, fleet: Fleet) -> None:

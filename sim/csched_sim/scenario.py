@@ -12,6 +12,7 @@ from csched.formats.files import read_text
 from csched.formats.validation import input_error
 from csched.formats.yaml_document import load_document
 from csched_sim.conditions import UNDISTURBED, Conditions, Duration
+from csched_sim.workload import Workload
 
 
 class Range(Value):
@@ -40,7 +41,11 @@ class Scenario(Value):
     name: str = Field(min_length=1, max_length=100)
     about: str | None = Field(default=None, max_length=4000)
     fleet: Path
-    trace: Path
+    trace: Path | None = None
+    workload: Workload | None = None
+    """Instead of a trace: streams of like jobs."""
+    share: float = Field(default=1.0, gt=0, le=1)
+    """How much of the workload to draw: a small one shows the same in less time."""
     format: Literal[
         "swf", "sacct", "sacct-json", "philly", "helios", "acme", "pai", "openb", "supercloud", "surf", "csched"
     ] | None = None  # fmt: skip
@@ -64,6 +69,14 @@ class Scenario(Value):
     """What goes on beside the trace: drains, openings, failures, other people's jobs."""
     expected: Mapping[str, Mapping[str, Range]] = {}
     """Strategy -> field of its summary -> range."""
+    findings: Mapping[str, Mapping[str, str]] = {}
+    """Strategy -> field whose expectation is known not to be met -> why: shown, never tuned away."""
+
+    @model_validator(mode="after")
+    def _has_work(self) -> "Scenario":
+        if (self.trace is None) == (self.workload is None):
+            raise ValueError("give either `trace` or `workload`")
+        return self
 
 
 def read_scenario(path: Path) -> Scenario:
@@ -74,7 +87,9 @@ def read_scenario(path: Path) -> Scenario:
     """
     document = load_document(read_text(path), str(path))
     if not isinstance(document.data, dict):
-        raise InputError("a mapping with `name`, `fleet`, `trace` and `carbon` was expected", where=Where(str(path)))
+        raise InputError(
+            "a mapping with `name`, `fleet`, `trace` or `workload`, and `carbon` was expected", where=Where(str(path))
+        )
     try:
         scenario = Scenario.model_validate(document.data)
     except ValidationError as error:
@@ -83,7 +98,9 @@ def read_scenario(path: Path) -> Scenario:
 
 
 def _resolved(scenario: Scenario, folder: Path) -> Scenario:
-    places: dict[str, object] = {"fleet": folder / scenario.fleet, "trace": folder / scenario.trace}
+    places: dict[str, object] = {"fleet": folder / scenario.fleet}
+    if scenario.trace is not None:
+        places["trace"] = folder / scenario.trace
     if scenario.policies is not None:
         places["policies"] = folder / scenario.policies
     if scenario.carbon != "climatology":

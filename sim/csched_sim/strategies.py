@@ -1,6 +1,7 @@
 """Strategies by name. Whoever asks for one that does not exist learns which do."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from typing import Final
@@ -24,6 +25,24 @@ def _csched(trace: Iterable[TraceJob], setting: Setting) -> Outcome:
     return simulate_planned(trace, setting)
 
 
+def _csched_at(trace: Iterable[TraceJob], setting: Setting, rates: Mapping[str, float]) -> Outcome:
+    objective = setting.fleet.objective.model_copy(update=dict(rates))
+    return _csched(trace, replace(setting, fleet=setting.fleet.model_copy(update={"objective": objective})))
+
+
+def _rates(name: str) -> dict[str, float]:
+    rates = {}
+    for setting in name.removeprefix("csched:").split(","):
+        key, _, text = setting.partition("=")
+        if key not in _RATES or not text.replace(".", "", 1).isdecimal():
+            raise UsageError(
+                f"`{name}` does not say an exchange rate",
+                hint=f"write for example csched:wait=0.005; the rates are {', '.join(_RATES)}, in kgCO2e",
+            )
+        rates[_RATES[key]] = float(text)
+    return rates
+
+
 STRATEGIES: Final[Mapping[str, Strategy]] = {
     "fifo": partial(simulate_queued, router=at_home, discipline=first_come),
     "easy": partial(simulate_queued, router=at_home, discipline=easy),
@@ -38,8 +57,16 @@ STRATEGIES: Final[Mapping[str, Strategy]] = {
 BASELINE: Final = "easy"
 
 
+_RATES: Final = {"wait": "wait_kg_per_gpu_h", "egress": "egress_kg_per_gb", "drop": "drop_kg_per_gpu_h"}
+
+
 def strategy(name: str) -> Strategy:
-    """Raises UsageError for a name that is not there."""
+    """By name; `csched:wait=0.005` is csched with other exchange rates than the fleet's (wait, egress, drop).
+
+    Raises UsageError for a name that is not there.
+    """
+    if name.startswith("csched:"):
+        return partial(_csched_at, rates=_rates(name))
     if name not in STRATEGIES:
         close = get_close_matches(name, STRATEGIES, n=1)
         meant = f"did you mean `{close[0]}`? " if close else ""

@@ -123,6 +123,7 @@ def _expectations(
             "at_most": expected.at_most,
             "seen": figures.get(name, {}).get(figure),
             "met": expected.holds(figures.get(name, {}).get(figure)),
+            "finding": scenario.findings.get(name, {}).get(figure),
         }
         for name, ranges in scenario.expected.items()
         for figure, expected in ranges.items()
