@@ -17,10 +17,12 @@ def main(names: list[str]) -> None:
         played = play(read_scenario(shipped.scenarios() / f"{name}.yaml"))
         told = summary(played.simulation, played.scenario, played.notes)
         for strategy, took in timing(played.simulation).items():
-            print(f"{name:24} {strategy:20} {told['jobs']:>8} jobs {took['jobs_per_cpu_s']:>10,.0f} jobs/CPU-s")
+            sys.stdout.write(
+                f"{name:24} {strategy:20} {told['jobs']:>8} jobs {took['jobs_per_cpu_s']:>10,.0f} jobs/CPU-s\n"
+            )
         for expected in told["expectations"]:  # type: ignore[attr-defined] # a list, as `summary` says
             said = "met" if expected["met"] else "NOT MET"
-            print(f"{name:24} {expected['strategy']:20} {expected['figure']} = {expected['seen']}: {said}")
+            sys.stdout.write(f"{name:24} {expected['strategy']:20} {expected['figure']} = {expected['seen']}: {said}\n")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ The workload of EASY: rigid jobs on 1,024 processors, sizes powers of two up to 
 12 h, limits up to four times as long, Poisson arrivals at 90 % load, seed 20261122.
 """
 
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -66,12 +67,12 @@ def main() -> None:
     one = Setting(machine, {"processor": PROCESSOR}, sky, None, 0, 900, 86_400, 0)
     trace = rigid(100_000, 1024, 0.9)
     for name in ("fifo", "easy"):
-        print(f"{name:8} 100,000 jobs {jobs_per_cpu_s(name, trace, one):>10,.0f} jobs/CPU-s")
+        sys.stdout.write(f"{name:8} 100,000 jobs {jobs_per_cpu_s(name, trace, one):>10,.0f} jobs/CPU-s\n")
     where = read_fleet(demo_fleet())
     demo = Setting(where, dict(hardware_of(where)), sky, None, 0, 900, 172_800, 0)
     mixed = list(generate(2_000, SEED, START, 7))
     for name in ("greenest", "carbon-time", "csched"):
-        print(f"{name:8}   2,000 jobs {jobs_per_cpu_s(name, mixed, demo):>10,.0f} jobs/CPU-s")
+        sys.stdout.write(f"{name:8}   2,000 jobs {jobs_per_cpu_s(name, mixed, demo):>10,.0f} jobs/CPU-s\n")
 
 
 if __name__ == "__main__":
