@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csched.topology.sharing import PARTS, Need, Queue, SharedNodes
+from csched.topology.sharing import SEVENTHS, Need, Queue, SharedNodes
 
+MILLI = 1000
+"""Parts of a GPU as the trace counts them."""
 SOAK = bool(os.environ.get("CSCHED_SOAK"))
 
 
@@ -67,7 +69,7 @@ def test_a_removed_node_takes_nothing():
 
 NEEDS = st.one_of(
     st.builds(Need, gpus=st.integers(1, 4), cpus=st.integers(0, 40)),
-    st.builds(Need, parts=st.integers(1, PARTS), cpus=st.integers(0, 40)),
+    st.builds(Need, parts=st.integers(1, SEVENTHS), cpus=st.integers(0, 40)),
 )
 
 
@@ -80,7 +82,7 @@ def test_nothing_is_taken_twice_and_the_kept_sum_is_true(needs, count):
     placed = [need for need in needs if shared.place(need) is not None]
     assert (shared.parts >= 0).all()
     assert (shared.cpus >= 0).all()
-    assert parts.sum() - shared.parts.sum() == sum(need.count * need.parts_each for need in placed)
+    assert parts.sum() - shared.parts.sum() == sum(need.count * need.parts_each(SEVENTHS) for need in placed)
     assert cpus.sum() - shared.cpus.sum() == sum(need.cpus for need in placed)
     assert shared.fragmentation == pytest.approx(queue.fragmentation(shared.parts, shared.cpus).sum())
     left_out = [need for need in needs if need not in placed]
@@ -94,14 +96,15 @@ class BestFit:
         self.parts, self.cpus = parts.copy(), cpus.copy()
 
     def place(self, need: Need) -> int | None:
-        fitting = (self.parts >= need.parts_each).sum(axis=1) >= need.count
+        asked = need.parts_each(MILLI)
+        fitting = (self.parts >= asked).sum(axis=1) >= need.count
         able = np.flatnonzero(fitting & (self.cpus >= need.cpus))
         if len(able) == 0:
             return None
         node = int(able[np.argmin(self.cpus[able])])
         row = self.parts[node]
-        gpus = [gpu for gpu in np.argsort(row, kind="stable") if row[gpu] >= need.parts_each]
-        row[gpus[: need.count]] -= need.parts_each
+        gpus = [gpu for gpu in np.argsort(row, kind="stable") if row[gpu] >= asked]
+        row[gpus[: need.count]] -= asked
         self.cpus[node] -= need.cpus
         return node
 
@@ -110,15 +113,15 @@ def openb(folder: Path, share: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[
     """Every `share`-th GPU node of the cluster, and what its pods ask for."""
     with (folder / "topo/nodes/openb_node_list_all_node.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if int(row["gpu"])][::share]
-    parts = np.array([[PARTS if gpu < int(row["gpu"]) else 0 for gpu in range(8)] for row in rows])
+    parts = np.array([[MILLI if gpu < int(row["gpu"]) else 0 for gpu in range(8)] for row in rows])
     cpus = np.array([int(row["cpu_milli"]) / 1000 for row in rows])
     with gzip.open(folder / "jobs/openb_pod_list_default.csv.gz", "rt") as file:
         pods = [row for row in csv.DictReader(file) if int(row["num_gpu"])]
     needs = []
     for row in pods:
-        whole = int(row["gpu_milli"]) == 1000
-        gpus, parts_of_one = (int(row["num_gpu"]), 0) if whole else (0, -(-int(row["gpu_milli"]) * PARTS // 1000))
-        needs.append(Need(gpus, parts_of_one, int(row["cpu_milli"]) / 1000))
+        gpus, milli = int(row["num_gpu"]), int(row["gpu_milli"])
+        cpus_asked = int(row["cpu_milli"]) / 1000
+        needs.append(Need(gpus, 0, cpus_asked) if milli == MILLI else Need(0, milli, cpus_asked))
     return parts, cpus, needs
 
 
@@ -129,12 +132,12 @@ def test_the_openb_cluster_has_a_fifth_fewer_unallocatable_gpus_than_under_best_
     # Pods drawn from the trace arrive one by one until they ask for 90 % of all GPUs. Both place every pod, so that
     # the load is equal; unallocatable are the free GPUs that the next pod drawn from the trace could not use.
     parts, cpus, needs = openb(shared_topology().parent, 1 if SOAK else 6)
-    queue, dice = Queue(needs), random.Random(seed)
+    queue, dice = Queue(needs, whole=MILLI), random.Random(seed)
     ours, theirs = SharedNodes(parts, cpus, queue), BestFit(parts, cpus)
     asked = 0
     while True:
         need = dice.choice(needs)
-        asked += need.count * need.parts_each
+        asked += need.count * need.parts_each(MILLI)
         if asked > 0.9 * parts.sum():
             break
         assert ours.place(need) is not None

@@ -17,10 +17,10 @@ import numpy.typing as npt
 
 from csched.domain.hardware import Hardware
 from csched.topology.communication import slowdown
-from csched.topology.sharing import PARTS, Need, Queue, SharedNodes
+from csched.topology.sharing import SEVENTHS, Need, Queue, SharedNodes
 from csched.topology.workload import Workload
 
-SLICES_PER_GPU: Final = PARTS
+SLICES_PER_GPU: Final = SEVENTHS
 """A GPU with MIG on is at most seven slices."""
 _FRAGMENT_WEIGHT: Final = 0.05
 """GPU time that one GPU of expected fragmentation is worth beside GPU time lost to a slower shape."""

@@ -12,14 +12,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-PARTS: Final = 7
-"""A GPU is counted in sevenths, as MIG slices it."""
-_THRESHOLDS: Final = np.arange(1, PARTS + 1)
+SEVENTHS: Final = 7
+"""Parts of a GPU, as MIG slices it."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """What a job asks of one node: whole GPUs, or `parts` sevenths of one, and CPUs."""
+    """What a job asks of one node: whole GPUs, or `parts` of one, and CPUs."""
 
     gpus: int = 0
     parts: int = 0
@@ -30,19 +29,21 @@ class Need:
         """GPUs it touches."""
         return self.gpus or 1
 
-    @property
-    def parts_each(self) -> int:
-        return PARTS if self.gpus else self.parts
+    def parts_each(self, whole: int) -> int:
+        """Of each GPU it touches, where a GPU has `whole` parts."""
+        return whole if self.gpus else self.parts
 
 
 class Queue:
-    """Needs and how common they are."""
+    """Needs and how common they are; a GPU has `whole` parts."""
 
-    def __init__(self, needs: Iterable[Need], most: int = 64) -> None:
+    def __init__(self, needs: Iterable[Need], whole: int = SEVENTHS, most: int = 64) -> None:
         """The `most` commonest needs stand for all."""
+        self.whole = whole
         common = Counter(need for need in needs if need.gpus or need.parts).most_common(most)
+        asked = np.array([need.parts_each(whole) for need, _ in common], dtype=np.int64)
+        self.sizes, self.size_of = np.unique(asked, return_inverse=True)
         self.counts = np.array([need.count for need, _ in common], dtype=np.int64)
-        self.thresholds = np.array([need.parts_each - 1 for need, _ in common], dtype=np.int64)
         self.cpus = np.array([need.cpus for need, _ in common])
         self.weights = np.array([times for _, times in common], dtype=np.float64)
         self.weights /= max(1.0, self.weights.sum())
@@ -51,15 +52,15 @@ class Queue:
         """GPUs of each node, shape (nodes,), that a job of the queue could not use on average.
 
         Args:
-            parts: sevenths left of each GPU, shape (nodes, GPUs); 0 where there is none.
+            parts: what is left of each GPU, shape (nodes, GPUs); 0 where there is none.
             cpus: free CPUs, shape (nodes,).
         """
-        too_small = parts[:, :, None] < _THRESHOLDS
-        wasted = (parts[:, :, None] * too_small).sum(axis=1)[:, self.thresholds]
-        fitting = (~too_small).sum(axis=1)[:, self.thresholds]
+        too_small = parts[:, :, None] < self.sizes
+        wasted = (parts[:, :, None] * too_small).sum(axis=1)[:, self.size_of]
+        fitting = (~too_small).sum(axis=1)[:, self.size_of]
         fits = (fitting >= self.counts) & (cpus[:, None] >= self.cpus)
         lost = np.where(fits, wasted, parts.sum(axis=1)[:, None])
-        return np.asarray(lost @ self.weights / PARTS)
+        return np.asarray(lost @ self.weights / self.whole)
 
 
 class SharedNodes:
@@ -88,7 +89,7 @@ class SharedNodes:
         able = self.cpus >= need.cpus
         if closed is not None:
             able &= ~closed
-        for left in [PARTS] if need.gpus else range(need.parts, PARTS + 1):
+        for left in self._residues(need, able):
             nodes = np.flatnonzero(((self.parts == left).sum(axis=1) >= need.count) & able)
             if len(nodes) == 0:
                 continue
@@ -112,12 +113,18 @@ class SharedNodes:
         self.parts[node] = 0
         self._refresh(node)
 
+    def _residues(self, need: Need, able: npt.NDArray[np.bool_]) -> list[int]:
+        """What may be left of a GPU that the need can be taken from."""
+        if need.gpus:
+            return [self._queue.whole]
+        return [int(left) for left in np.unique(self.parts[able]) if left >= need.parts]
+
     def _after(self, nodes: npt.NDArray[np.int64], left: int, need: Need) -> npt.NDArray[np.int64]:
         """Parts of the nodes once the need is taken from the first GPUs that have `left`."""
         after = self.parts[nodes]
         matching = after == left
         chosen = matching & (np.cumsum(matching, axis=1) <= need.count)
-        return np.asarray(after - chosen * need.parts_each)
+        return np.asarray(after - chosen * need.parts_each(self._queue.whole))
 
     def _refresh(self, node: int) -> None:
         one = slice(node, node + 1)
