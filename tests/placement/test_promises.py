@@ -1,9 +1,11 @@
 """What every plan promises, on random instances."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csched.domain.snapshot import Snapshot, SolveBudget
+from csched.placement import engine
 from csched.placement.check import faults
 from csched.placement.engine import solve
 from csched.placement.explain import options
@@ -21,6 +23,18 @@ UNHURRIED = settings(deadline=None, max_examples=60, derandomize=True)
 def test_every_plan_is_valid_and_its_bound_true(view: Snapshot) -> None:
     plan = solve(view, None, WORK)
     assert faults(plan, view, None) == []
+
+
+@UNHURRIED
+@given(snapshots(most_jobs=20), st.sampled_from([0, 200]))
+def test_every_plan_of_the_kernels_is_valid_and_its_bound_true(view: Snapshot, work: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "FEW_JOBS", 0)
+        patch.setattr(engine, "MOST_PROVEN_JOBS", 0)
+        plan = solve(view, None, SolveBudget(seconds=None, work=work))
+    assert faults(plan, view, None) == []
+    assert plan.certificate is not None
+    assert not any("numpy" in warning or "kernels" in warning for warning in plan.warnings)
 
 
 @UNHURRIED

@@ -10,8 +10,8 @@ from csched.placement.problem import Problem
 from csched.placement.schedule import Schedule
 
 USUAL_WORK = 1_000
-DIVES = (0.3, 0.5, 0.7, 0.85, 0.95)
-"""Shares of all GPU-slots that the fixed jobs make up."""
+TIERS = (0.3, 0.5, 0.7, 0.85, 0.95)
+"""Shares of all GPU-slots at which the descent from big jobs to small ones stops to price anew."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,10 @@ class Effort:
 
     price_rounds: int
     squeaks: int
-    dives: tuple[float, ...]
-    dive_rounds: int
-    dive_squeaks: int
+    tiers: tuple[float, ...]
+    tier_rounds: int
+    tier_squeaks: int
+    tier_turns: int
     turns: int
 
     @staticmethod
@@ -32,11 +33,12 @@ class Effort:
         crowd = max(1.0, len(problem.jobs) / 20_000)  # of very many jobs each matters less, and a round takes longer
         return Effort(
             price_rounds=20 + min(work // 5, 180),
-            squeaks=1 + round(min(work // 100, 10) / crowd),
-            dives=() if work < 100 else DIVES if crowd == 1.0 else DIVES[1::2],
-            dive_rounds=min(work // 20, 50),
-            dive_squeaks=1 + round(min(work // 200, 5) / crowd),
-            turns=min(work, 4_000) * min(20, len(problem.jobs)),
+            squeaks=1 + round(min(work // 200, 5) / crowd),
+            tiers=() if work < 100 else TIERS if crowd == 1.0 else TIERS[1::2],
+            tier_rounds=min(work // 20, 50),
+            tier_squeaks=min(work // 10, 100),
+            tier_turns=min(work, 1_000) * min(3, len(problem.jobs)),
+            turns=min(work, 4_000) * min(10, len(problem.jobs)),
         )
 
 

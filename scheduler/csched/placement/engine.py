@@ -33,7 +33,7 @@ LEAST_PROOF_S = 0.1
 """With less time left a proof is not begun."""
 SAME = 1e-9
 """Costs that differ by less than this share are equal: sums of floats in another order differ as much."""
-COMPILED = "prices, squeaky wheel, dives, ruin and recreate"
+COMPILED = "prices, squeaky wheel, descent, ruin and recreate"
 PLAIN = "prices, list schedule"
 
 

@@ -1,11 +1,10 @@
 """The inner loops, compiled by numba: plain functions over arrays, no state, no randomness of their own.
 
-Names of axes: j jobs, p rooms, s sites, z zones, r lengths of run, t start slots, u slots. All take a `Tables` first.
-Prices come as prefix sums over slots, so that a hold of [t, t + d) costs `prefix[t + d] - prefix[t]`.
+Names of axes: j jobs, p rooms, s sites, z zones, r lengths of run, t start slots, u slots.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
@@ -14,6 +13,79 @@ from csched.placement.problem import Floats, Ints
 
 F = TypeVar("F", bound=Callable[..., Any])
 NOWHERE = -1
+FAST = {"nnan", "nsz"}
+"""Costs are never NaN, and the sign of zero does not matter; nothing else about arithmetic is relaxed."""
+MOST_TAKEN_OUT = 24
+EVEN_ODDS = 0.5
+PRICED_ODDS = 0.3
+"""How often jobs are put back at least reduced, not true, cost."""
+
+
+class Left(NamedTuple):
+    """What there is to fill."""
+
+    gpus: Ints
+    """(p, rows)."""
+    power: Ints
+    """(s, rows); does not change where the site has no cap."""
+
+
+class Rent(NamedTuple):
+    """Prices summed over all slots before each: a hold of [t, t + d) costs `rent[t + d] - rent[t]`."""
+
+    gpu: Floats
+    """(p, u + 1)."""
+    power: Floats
+    """(s, u + 1); 0 where the site has no cap."""
+
+
+class Guide(NamedTuple):
+    """By what starts are compared."""
+
+    rent: Rent
+    least: Floats
+    """No start in a room costs less, this rent included; (j, p)."""
+
+
+class Floor(NamedTuple):
+    """A schedule and what it leaves; written to."""
+
+    left: Left
+    room: Ints
+    """(j,)."""
+    start: Ints
+    """(j,)."""
+
+
+class Choice(NamedTuple):
+    """What each job does alone with prices; written to."""
+
+    least: Floats
+    """Smallest cost with rent; (j, p)."""
+    room: Ints
+    """NOWHERE where leaving out is cheapest; (j,)."""
+    start: Ints
+    """(j,)."""
+
+
+class Lists(NamedTuple):
+    """Doubly linked lists of the jobs that start at each place; written to."""
+
+    head: Ints
+    """(p, t)."""
+    after: Ints
+    """(j,)."""
+    before: Ints
+    """(j,)."""
+
+
+class Bag(NamedTuple):
+    """Jobs taken out, where they were, and in which order to put them back; written to. All (n,)."""
+
+    job: Ints
+    room: Ints
+    start: Ints
+    key: Floats
 
 
 class Tables(NamedTuple):
@@ -55,27 +127,23 @@ class Tables(NamedTuple):
     """First row at or after each slot; (u,)."""
     ramp: Floats
     """0, 1, 2, ...; (t,)."""
-    gpus_left: Ints
-    """(p, rows)."""
-    power_left: Ints
-    """(s, rows)."""
+    left: Left
+    """Beside running jobs."""
     fewest_gpus: Ints
     """Of all rows, or nothing where impossible starts are to count as possible; (p,)."""
 
 
 def inlined(function: F) -> F:
-    """`function` as a part of each kernel that calls it: a call that hands over all tables costs more than it does."""
-    part: F = numba.njit(inline="always", fastmath={"nnan", "nsz"})(function)
-    return part
+    """`function` as a part of each kernel that calls it: handing over all tables costs more than what it does."""
+    return cast("F", numba.njit(inline="always", fastmath=FAST)(function))
 
 
 def compiled(function: F) -> F:
     """`function` as machine code, kept on disk where its folder or the user's cache folder can be written."""
     try:
-        fast: F = numba.njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})(function)
+        return cast("F", numba.njit(cache=True, nogil=True, fastmath=FAST)(function))
     except RuntimeError:  # numba finds no folder to keep the code in
-        fast = numba.njit(nogil=True, fastmath={"nnan", "nsz"})(function)
-    return fast
+        return cast("F", numba.njit(nogil=True, fastmath=FAST)(function))
 
 
 @inlined
@@ -97,18 +165,18 @@ def cost_row(t: Tables, j: int, p: int, row: Floats) -> None:
 
 
 @inlined
-def add_prices(t: Tables, j: int, p: int, gpu: Floats, power: Floats, row: Floats) -> None:
-    """Add the prices of what the job would hold to row[first..last]; `gpu` (p, u + 1) and `power` (s, u + 1)."""
+def add_rent(t: Tables, j: int, p: int, rent: Rent, row: Floats) -> None:
+    """Add the prices of what the job would hold to row[first..last]."""
     first = t.first[j, p]
     end = t.last[j, p] + 1
     hold = t.hold[j]
     held = float(t.gpus_held[j, p])
     out = row[first:end]
-    before = gpu[p, first:end]
-    after = gpu[p, first + hold : end + hold]
+    before = rent.gpu[p, first:end]
+    after = rent.gpu[p, first + hold : end + hold]
     drawn = float(t.power[j, p])  # a site without a cap has no power prices: adding nothing is quicker than asking
-    early = power[t.site_of[p], first:end]
-    late = power[t.site_of[p], first + hold : end + hold]
+    early = rent.power[t.site_of[p], first:end]
+    late = rent.power[t.site_of[p], first + hold : end + hold]
     for k in range(len(out)):
         out[k] += held * (after[k] - before[k]) + drawn * (late[k] - early[k])
 
@@ -124,7 +192,7 @@ def smallest(row: Floats, first: int, last: int) -> float:
         c, d = min(c, part[k + 2]), min(d, part[k + 3])
     for k in range(whole, len(part)):
         a = min(a, part[k])
-    return min(min(a, b), min(c, d))
+    return min(a, b, c, d)
 
 
 @inlined
@@ -133,6 +201,20 @@ def position(row: Floats, first: int, last: int, value: float) -> int:
         if row[slot] == value:
             return slot
     return first
+
+
+@inlined
+def forbid_full(t: Tables, j: int, p: int, left: Left, row: Floats) -> None:
+    """Make row[slot] infinite where some of the hold finds too few GPUs or too little power."""
+    held, hold, first, last = t.gpus_held[j, p], t.hold[j], t.first[j, p], t.last[j, p]
+    site, drawn = t.site_of[p], t.power[j, p]
+    capped = t.capped[site] == 1
+    blocked = t.row_of[last + hold]  # the nearest row from here on that has not enough, or the end of the last hold
+    for u in range(t.row_of[last + hold] - 1, t.row_of[first] - 1, -1):
+        if left.gpus[p, u] < held or (capped and left.power[site, u] < drawn):
+            blocked = u
+        if u <= last and t.row_of[u + hold] > blocked:
+            row[u] = np.inf
 
 
 @compiled
@@ -152,305 +234,244 @@ def extremes(t: Tables, least: Floats, most: Floats) -> None:
 
 
 @compiled
-def answers(t: Tables, gpu: Floats, power: Floats, penalty: Floats, least: Floats, room: Ints, start: Ints) -> float:
-    """What each job does alone with prices; returns the sum of what that costs, prices included.
+def answers(t: Tables, rent: Rent, penalty: Floats, choice: Choice) -> float:
+    """What each job does alone with prices; returns the sum of what that costs, rent included.
 
-    `least` (j, p) receives the smallest reduced cost in each room; `room` and `start` (j,) the choice, NOWHERE where
-    leaving out is cheapest; an infinite penalty is a job without an allowed start. Starts that running jobs make
-    impossible are passed over.
+    An infinite penalty is a job without an allowed start. Starts that running jobs make impossible are passed over.
     """
     total = 0.0
     row = np.empty(t.integrals.shape[2])
     for j in range(len(t.hold)):
         best, best_room = penalty[j], NOWHERE
         for p in range(len(t.zone_of)):
-            least[j, p] = np.inf
+            choice.least[j, p] = np.inf
             if t.first[j, p] > t.last[j, p]:
                 continue
             cost_row(t, j, p, row)
-            add_prices(t, j, p, gpu, power, row)
+            add_rent(t, j, p, rent, row)
             if t.gpus_held[j, p] > t.fewest_gpus[p]:
-                forbid_full(t, j, p, t.gpus_left, t.power_left, row)
-            least[j, p] = smallest(row, t.first[j, p], t.last[j, p])
-            if least[j, p] < best:
-                best, best_room = least[j, p], p
-        room[j], start[j] = best_room, NOWHERE
+                forbid_full(t, j, p, t.left, row)
+            choice.least[j, p] = smallest(row, t.first[j, p], t.last[j, p])
+            if choice.least[j, p] < best:
+                best, best_room = choice.least[j, p], p
+        choice.room[j], choice.start[j] = best_room, NOWHERE
         if best_room != NOWHERE:
             cost_row(t, j, best_room, row)
-            add_prices(t, j, best_room, gpu, power, row)
+            add_rent(t, j, best_room, rent, row)
             if t.gpus_held[j, best_room] > t.fewest_gpus[best_room]:
-                forbid_full(t, j, best_room, t.gpus_left, t.power_left, row)
-            start[j] = position(row, t.first[j, best_room], t.last[j, best_room], best)
+                forbid_full(t, j, best_room, t.left, row)
+            choice.start[j] = position(row, t.first[j, best_room], t.last[j, best_room], best)
         if best < np.inf:
             total += best
     return total
 
 
 @compiled
-def occupy(t: Tables, j: int, p: int, slot: int, sign: int, gpus_left: Ints, power_left: Ints) -> None:
-    """Take (sign 1) or give back (-1) what a start holds; `gpus_left` (p, rows), `power_left` (s, rows)."""
+def occupy(t: Tables, j: int, sign: int, floor: Floor) -> None:
+    """Take (sign 1) or give back (-1) what a job holds where it stands."""
+    p, slot = floor.room[j], floor.start[j]
     held, end = sign * t.gpus_held[j, p], t.row_of[slot + t.hold[j]]
     for u in range(t.row_of[slot], end):
-        gpus_left[p, u] -= held
+        floor.left.gpus[p, u] -= held
     site = t.site_of[p]
     if t.capped[site]:
         drawn = sign * t.power[j, p]
         for u in range(t.row_of[slot], end):
-            power_left[site, u] -= drawn
-
-
-@inlined
-def forbid_full(t: Tables, j: int, p: int, gpus_left: Ints, power_left: Ints, row: Floats) -> None:
-    """Make row[slot] infinite where some of the hold finds too few GPUs or too little power."""
-    held, hold, first, last = t.gpus_held[j, p], t.hold[j], t.first[j, p], t.last[j, p]
-    site, drawn = t.site_of[p], t.power[j, p]
-    capped = t.capped[site] == 1
-    blocked = t.row_of[last + hold]  # the nearest row from here on that has not enough, or the end of the last hold
-    slot = last
-    for u in range(t.row_of[last + hold] - 1, t.row_of[first] - 1, -1):
-        if gpus_left[p, u] < held or (capped and power_left[site, u] < drawn):
-            blocked = u
-        if u <= last:
-            slot = u
-            if t.row_of[slot + hold] > blocked:
-                row[slot] = np.inf
+            floor.left.power[site, u] -= drawn
 
 
 @compiled
-def best_start(
-    t: Tables,
-    j: int,
-    least: Floats,
-    gpu: Floats,
-    power: Floats,
-    priced: bool,
-    gpus_left: Ints,
-    power_left: Ints,
-    row: Floats,
-    tried: Ints,
-) -> tuple[float, int, int]:
-    """The cheapest start that has room: (cost, room, slot), or (inf, NOWHERE, NOWHERE).
+def best_start(t: Tables, j: int, guide: Guide, left: Left, row: Floats) -> tuple[int, int]:
+    """The cheapest start that has room, or NOWHERE: (room, slot).
 
-    `least` (p,) bounds the cost in each room from below: rooms are tried in that order until none can be better.
+    Rooms are tried in the order of their least cost until none can be better.
     """
-    rooms = len(t.zone_of)
     best, best_room, best_slot = np.inf, NOWHERE, NOWHERE
-    tried[:] = 0
-    for _ in range(rooms):
-        next_room, bound = NOWHERE, best
-        for p in range(rooms):
-            if tried[p] == 0 and least[p] < bound:
-                next_room, bound = p, least[p]
-        if next_room == NOWHERE:
+    done = -np.inf
+    done_room = NOWHERE
+    for _ in range(len(t.zone_of)):
+        here, room = best, NOWHERE
+        for p in range(len(t.zone_of)):  # the next in the order of (least cost, room)
+            least = guide.least[j, p]
+            if least < here and (least > done or (least == done and p > done_room)):
+                here, room = least, p
+        if room == NOWHERE:
             break
-        tried[next_room] = 1
-        cost_row(t, j, next_room, row)
-        if priced:
-            add_prices(t, j, next_room, gpu, power, row)
-        forbid_full(t, j, next_room, gpus_left, power_left, row)
-        here = smallest(row, t.first[j, next_room], t.last[j, next_room])
-        if here < best:
-            best, best_room = here, next_room
-            best_slot = position(row, t.first[j, next_room], t.last[j, next_room], here)
-    return best, best_room, best_slot
+        done, done_room = here, room
+        cost_row(t, j, room, row)
+        add_rent(t, j, room, guide.rent, row)
+        forbid_full(t, j, room, left, row)
+        cheapest = smallest(row, t.first[j, room], t.last[j, room])
+        if cheapest < best:
+            best, best_room = cheapest, room
+            best_slot = position(row, t.first[j, room], t.last[j, room], cheapest)
+    return best_room, best_slot
 
 
-@inlined
-def cost_of(t: Tables, j: int, p: int, slot: int) -> float:
-    """True cost of one start."""
+@compiled
+def cost_of(t: Tables, penalty: Floats, rent: Rent, j: int, p: int, slot: int) -> float:
+    """Cost of one start with rent, or of leaving out; nothing where the job has no allowed start."""
+    if p == NOWHERE:
+        return penalty[j] if penalty[j] < np.inf else 0.0
     run = t.integrals[t.run_of[j], t.zone_of[p], slot]
     waiting = t.wait_kg_per_slot[j] * slot + (t.egress_kg[j, p] + t.wait_kg_at_now[j])
-    return t.kg_per_intensity[j, p] * run + waiting
+    end = slot + t.hold[j]
+    toll = t.gpus_held[j, p] * (rent.gpu[p, end] - rent.gpu[p, slot])
+    toll += t.power[j, p] * (rent.power[t.site_of[p], end] - rent.power[t.site_of[p], slot])
+    return float(t.kg_per_intensity[j, p] * run + waiting + toll)
 
 
 @compiled
-def insert_all(
-    t: Tables,
-    order: Ints,
-    least: Floats,
-    gpu: Floats,
-    power: Floats,
-    priced: bool,
-    gpus_left: Ints,
-    power_left: Ints,
-    room: Ints,
-    start: Ints,
-) -> None:
+def costs_of(t: Tables, penalty: Floats, rent: Rent, floor: Floor, each: Floats) -> None:
+    """Costs of a schedule with rent, job by job, into `each` (j,)."""
+    for j in range(len(t.hold)):
+        each[j] = cost_of(t, penalty, rent, j, floor.room[j], floor.start[j])
+
+
+@compiled
+def insert_all(t: Tables, order: Ints, guide: Guide, floor: Floor) -> None:
     """Put the jobs of `order` in, one after another; a job that is in already is lifted and put in anew."""
     row = np.empty(t.integrals.shape[2])
-    tried = np.zeros(len(t.zone_of), dtype=np.int64)
     for j in order:
-        if room[j] != NOWHERE:
-            occupy(t, j, room[j], start[j], -1, gpus_left, power_left)
-        _, p, slot = best_start(t, j, least[j], gpu, power, priced, gpus_left, power_left, row, tried)
-        room[j], start[j] = p, slot
-        if p != NOWHERE:
-            occupy(t, j, p, slot, 1, gpus_left, power_left)
+        if floor.room[j] != NOWHERE:
+            occupy(t, j, -1, floor)
+        floor.room[j], floor.start[j] = best_start(t, j, guide, floor.left, row)
+        if floor.room[j] != NOWHERE:
+            occupy(t, j, 1, floor)
 
 
 @compiled
-def total_cost(t: Tables, penalty: Floats, room: Ints, start: Ints, each: Floats) -> float:
-    """Cost of a schedule, its parts into `each` (j,); an infinite penalty counts nothing."""
-    total = 0.0
-    for j in range(len(t.hold)):
-        each[j] = 0.0
-        if room[j] != NOWHERE:
-            each[j] = cost_of(t, j, room[j], start[j])
-        elif penalty[j] < np.inf:
-            each[j] = penalty[j]
-        total += each[j]
-    return total
-
-
-@compiled
-def link(head: Ints, after: Ints, before: Ints, j: int, p: int, slot: int) -> None:
+def link(lists: Lists, j: int, p: int, slot: int) -> None:
     """Put a job at the head of the list of those that start at (p, slot)."""
-    old = head[p, slot]
-    after[j], before[j] = old, NOWHERE
+    old = lists.head[p, slot]
+    lists.after[j], lists.before[j] = old, NOWHERE
     if old != NOWHERE:
-        before[old] = j
-    head[p, slot] = j
+        lists.before[old] = j
+    lists.head[p, slot] = j
 
 
 @compiled
-def unlink(head: Ints, after: Ints, before: Ints, j: int, p: int, slot: int) -> None:
-    if before[j] == NOWHERE:
-        head[p, slot] = after[j]
+def unlink(lists: Lists, j: int, p: int, slot: int) -> None:
+    if lists.before[j] == NOWHERE:
+        lists.head[p, slot] = lists.after[j]
     else:
-        after[before[j]] = after[j]
-    if after[j] != NOWHERE:
-        before[after[j]] = before[j]
+        lists.after[lists.before[j]] = lists.after[j]
+    if lists.after[j] != NOWHERE:
+        lists.before[lists.after[j]] = lists.before[j]
 
 
 @compiled
-def neighbours(
-    t: Tables,
-    head: Ints,
-    after: Ints,
-    p: int,
-    begin: int,
-    end: int,
-    longest: int,
-    dice: Floats,
-    picked: Ints,
-    most: int,
-) -> int:
-    """Some of the jobs in room p that hold any of [begin, end), each with even odds, into `picked`; how many."""
-    count, throw = 0, 0
-    for slot in range(max(0, begin - longest + 1), min(end, head.shape[1])):
-        j = head[p, slot]
-        while j != NOWHERE and count < most:
-            if slot + t.hold[j] > begin:
-                throw += 1
-                if dice[throw % len(dice)] < 0.5:
-                    picked[count] = j
-                    count += 1
-            j = after[j]
+def wish(t: Tables, j: int, guide: Guide, dice: Floats, row: Floats) -> tuple[int, int]:
+    """Where a job would like to start if it were alone with the rent, rooms shaken by a tenth: (room, slot)."""
+    here, room = np.inf, NOWHERE
+    for p in range(len(t.zone_of)):
+        shaken = guide.least[j, p] * (0.9 + 0.2 * dice[p % len(dice)])
+        if shaken < here:
+            here, room = shaken, p
+    if room == NOWHERE:
+        return NOWHERE, NOWHERE
+    cost_row(t, j, room, row)
+    if dice[0] < EVEN_ODDS:
+        add_rent(t, j, room, guide.rent, row)
+    first, last = t.first[j, room], t.last[j, room]
+    return room, position(row, first, last, smallest(row, first, last))
+
+
+@compiled
+def collect(t: Tables, lists: Lists, span: tuple[int, int, int, int], dice: Floats, bag: Bag) -> int:
+    """Put into the bag, behind its first job, about half of those that hold any of a room's [begin, end); how many."""
+    p, begin, end, longest = span
+    count = 1
+    throw = 0
+    for slot in range(max(0, begin - longest + 1), min(end, lists.head.shape[1])):
+        j = lists.head[p, slot]
+        while j != NOWHERE and count < MOST_TAKEN_OUT:
+            throw += 1
+            if slot + t.hold[j] > begin and j != bag.job[0] and dice[throw % len(dice)] < EVEN_ODDS:
+                bag.job[count] = j
+                count += 1
+            j = lists.after[j]
     return count
 
 
 @compiled
-def ruin_and_recreate(
-    t: Tables,
-    least: Floats,
-    least_priced: Floats,
-    gpu: Floats,
-    power: Floats,
-    penalty: Floats,
-    seeds: Ints,
-    dice: Floats,
-    gpus_left: Ints,
-    power_left: Ints,
-    room: Ints,
-    start: Ints,
-) -> float:
-    """Take a job and those in its way out, put them back in another order, keep what is no dearer; kg saved.
+def take_out(t: Tables, floor: Floor, lists: Lists, bag: Bag, count: int) -> None:
+    """Lift the jobs in the bag and remember where they were."""
+    for index in range(count):
+        j = bag.job[index]
+        bag.room[index], bag.start[index] = floor.room[j], floor.start[j]
+        if floor.room[j] != NOWHERE:
+            occupy(t, j, -1, floor)
+            unlink(lists, j, floor.room[j], floor.start[j])
+            floor.room[j] = NOWHERE
 
-    One turn for each of `seeds` (n,), with `dice` (n, k) uniform in [0, 1).
+
+@compiled
+def put_back(t: Tables, floor: Floor, lists: Lists, bag: Bag, count: int) -> None:
+    """Lift whatever of the bag stands, and put all of it where it was."""
+    for index in range(count):
+        if floor.room[bag.job[index]] != NOWHERE:
+            occupy(t, bag.job[index], -1, floor)
+    for index in range(count):
+        j = bag.job[index]
+        floor.room[j], floor.start[j] = bag.room[index], bag.start[index]
+        if floor.room[j] != NOWHERE:
+            occupy(t, j, 1, floor)
+            link(lists, j, floor.room[j], floor.start[j])
+
+
+@compiled
+def ruin_and_recreate(
+    t: Tables, guides: tuple[Guide, Guide], penalty: Floats, seeds: Ints, dice: Floats, floor: Floor
+) -> None:
+    """Take a job and some that are in its way out, put them back in another order, keep what is no dearer.
+
+    One turn for each of `seeds` (n,), with `dice` (n, k) uniform in [0, 1). The first guide is what counts, the second
+    one what jobs wish for, and now and then what they are put back by.
     """
     jobs, rooms, slots = len(t.hold), len(t.zone_of), t.integrals.shape[2]
-    row, tried = np.empty(slots), np.zeros(rooms, dtype=np.int64)
-    head, after, before = np.full((rooms, slots), NOWHERE), np.full(jobs, NOWHERE), np.full(jobs, NOWHERE)
+    row = np.empty(slots)
+    lists = Lists(np.full((rooms, slots), NOWHERE), np.full(jobs, NOWHERE), np.full(jobs, NOWHERE))
+    bag = Bag(
+        np.empty(MOST_TAKEN_OUT, dtype=np.int64),
+        np.empty(MOST_TAKEN_OUT, dtype=np.int64),
+        np.empty(MOST_TAKEN_OUT, dtype=np.int64),
+        np.empty(MOST_TAKEN_OUT),
+    )
     longest = 0
     for j in range(jobs):
-        if room[j] != NOWHERE:
-            link(head, after, before, j, room[j], start[j])
-            longest = max(longest, t.hold[j])
-    most = 24
-    picked, old_room, old_start = (
-        np.empty(most, dtype=np.int64),
-        np.empty(most, dtype=np.int64),
-        np.empty(most, dtype=np.int64),
-    )
-    key = np.empty(most)
-    saved = 0.0
+        longest = max(longest, t.hold[j])
+        if floor.room[j] != NOWHERE:
+            link(lists, j, floor.room[j], floor.start[j])
     for turn in range(len(seeds)):
-        j, throw = seeds[turn], dice[turn]
-        # Where would it rather be?
-        wish, wish_room = np.inf, NOWHERE
-        for p in range(rooms):
-            shaken = least_priced[j, p] * (0.9 + 0.2 * throw[p % len(throw)])
-            if shaken < wish:
-                wish, wish_room = shaken, p
-        if wish_room == NOWHERE:
+        throw = dice[turn]
+        bag.job[0] = seeds[turn]
+        p, begin = wish(t, seeds[turn], guides[1], throw, row)
+        if p == NOWHERE:
             continue
-        cost_row(t, j, wish_room, row)
-        if throw[0] < 0.5:
-            add_prices(t, j, wish_room, gpu, power, row)
-        first, last = t.first[j, wish_room], t.last[j, wish_room]
-        begin = position(row, first, last, smallest(row, first, last))
-        picked[0] = j
-        count = 1 + neighbours(
-            t, head, after, wish_room, begin, begin + t.hold[j], longest, throw, picked[1:], most - 1
-        )
-        old = 0.0
-        kept = 0
+        count = collect(t, lists, (p, begin, begin + t.hold[seeds[turn]], longest), throw, bag)
+        before = 0.0
         for index in range(count):
-            k = picked[index]
-            if index > 0 and k == j:
-                continue
-            picked[kept], old_room[kept], old_start[kept] = k, room[k], start[k]
-            key[kept] = -np.log(t.gpus_held[k, wish_room] * t.hold[k] + 1.0) + 2.0 * throw[(kept * 7 + 3) % len(throw)]
-            kept += 1
-            if room[k] != NOWHERE:
-                old += cost_of(t, k, room[k], start[k])
-                occupy(t, k, room[k], start[k], -1, gpus_left, power_left)
-                unlink(head, after, before, k, room[k], start[k])
-                room[k] = NOWHERE
-            elif penalty[k] < np.inf:
-                old += penalty[k]
-        if throw[1] < 0.5:
-            key[0] = -1e9  # the job that began it goes first
-        order = np.argsort(key[:kept])
-        priced = throw[2] < 0.3
-        bounds = least_priced if priced else least
-        new = 0.0
-        for index in order:
-            k = picked[index]
-            _, p, slot = best_start(t, k, bounds[k], gpu, power, priced, gpus_left, power_left, row, tried)
-            if p == NOWHERE:
-                new += penalty[k] if penalty[k] < np.inf else 0.0
-            else:
-                new += cost_of(t, k, p, slot)
-                room[k], start[k] = p, slot
-                occupy(t, k, p, slot, 1, gpus_left, power_left)
-            if new > old:
+            j = bag.job[index]
+            before += cost_of(t, penalty, guides[0].rent, j, floor.room[j], floor.start[j])
+            bag.key[index] = 2.0 * throw[(index * 7 + 3) % len(throw)] - np.log(t.gpus_held[j, p] * t.hold[j] + 1.0)
+        if throw[1] < EVEN_ODDS:
+            bag.key[0] = -np.inf  # the job that began it goes first
+        take_out(t, floor, lists, bag, count)
+        guide = guides[1] if throw[2] < PRICED_ODDS else guides[0]
+        after = 0.0
+        for index in np.argsort(bag.key[:count]):
+            j = bag.job[index]
+            floor.room[j], floor.start[j] = best_start(t, j, guide, floor.left, row)
+            if floor.room[j] != NOWHERE:
+                occupy(t, j, 1, floor)
+            after += cost_of(t, penalty, guides[0].rent, j, floor.room[j], floor.start[j])
+            if after > before:
                 break
-        if new <= old:
-            saved += old - new
-            for index in range(kept):
-                k = picked[index]
-                if room[k] != NOWHERE:
-                    link(head, after, before, k, room[k], start[k])
+        if after > before:
+            put_back(t, floor, lists, bag, count)
             continue
-        for index in range(kept):
-            k = picked[index]
-            if room[k] != NOWHERE:
-                occupy(t, k, room[k], start[k], -1, gpus_left, power_left)
-        for index in range(kept):
-            k = picked[index]
-            room[k], start[k] = old_room[index], old_start[index]
-            if room[k] != NOWHERE:
-                occupy(t, k, room[k], start[k], 1, gpus_left, power_left)
-                link(head, after, before, k, room[k], start[k])
-    return saved
+        for index in range(count):
+            j = bag.job[index]
+            if floor.room[j] != NOWHERE:
+                link(lists, j, floor.room[j], floor.start[j])

@@ -47,7 +47,7 @@ class Oracle:
         return total
 
     def reduced_kg(self, jobs: Ints, held: "HeldPrices") -> Floats:
-        """Costs plus prices of what is held, infinite where running jobs leave too few GPUs; shape (len(jobs), P, H)."""
+        """Costs with prices, infinite where running jobs leave too few GPUs; shape (len(jobs), P, H)."""
         problem, hold = self.problem, self._hold_of[jobs]
         total = self.costs_kg(jobs)
         total += problem.gpus_held[jobs][:, :, None] * held.gpu[hold]

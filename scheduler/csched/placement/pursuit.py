@@ -1,93 +1,102 @@
-"""From a problem to a good schedule and the prices that prove how good: the order of the stages and their effort.
+"""From a problem to a good schedule and the prices that prove how good: the order of the stages.
 
-prices -> squeaky wheel -> dives -> ruin and recreate. A dive fixes the biggest jobs where they are and prices what is
-left anew for the others: prices for everybody are wrong for the small once the big ones stand.
+prices -> squeaky wheel over all -> descent by size -> ruin and recreate. The descent places the biggest jobs first,
+at prices that stand for the others, fixes them, prices what they leave anew for the rest, and so on: prices for
+everybody are wrong for the small once the big ones stand.
 """
 
 import numpy as np
 
 from csched.placement.effort import Effort, Found, Watch
-from csched.placement.prices import Prices, improve, usage
-from csched.placement.problem import Ints, Problem
+from csched.placement.prices import FIRST_STEP, Prices, improve
+from csched.placement.problem import Problem
 from csched.placement.schedule import Schedule
 from csched.placement.search import Search
 
 EXACT_JOBS, SAMPLED_JOBS = 4_000, 8_000
 """Of more jobs than both together, the biggest stand for themselves in a sample and the others for several."""
-DIVE_STEP = 0.2
-WARM_STEP = 0.05
+TIER_STEP, WARM_STEP = 0.2, 0.05
+"""First steps of prices that are nearly right already; see `prices.improve`."""
+TIER_JOBS = 200
+"""A tier of so many jobs gets all its rounds, a larger one fewer."""
+POLISHES = 4
+"""Parts in which the last stage is done, to look at the clock between them."""
+SAME = 1e-9
 
 
-def pursue(
-    problem: Problem, effort: Effort, watch: Watch, seed: int, warm: Found | None = None, aim: float = 0.0
-) -> Found:
-    """A schedule and prices; `warm` is where the last cycle stood. Ends early within `aim` of the bound."""
+def pursue(problem: Problem, effort: Effort, watch: Watch, seed: int, warm: Found | None = None) -> Found:
+    """A schedule and prices; `warm` is where the last cycle stood."""
     with watch.stage("tables"):
         search = Search(problem)
     with watch.stage("prices"):
         prices = _prices(problem, search, effort, watch, warm)
     with watch.stage("schedule"):
-        schedule = search.squeak(prices, effort.squeaks, warm.schedule if warm else None)
-    enough_kg = search.answer(prices).bound_kg * (1 + aim) + 1e-9
-    rest = prices
-    with watch.stage("dives"):
-        for share in effort.dives:
-            if watch.over(0.6) or search.cost_kg(schedule) <= enough_kg:
-                break
-            schedule, rest = _dive(search, schedule, rest, share, effort)
+        helps = search.guide(prices)
+        schedule = search.squeak(search.true, helps, effort.squeaks, warm.schedule if warm else None)
     dice = np.random.default_rng(seed)
+    if effort.tiers and not warm and not watch.over(0.6) and not _enough(search, schedule, prices):
+        with watch.stage("descent"):
+            below, rest = _descend(search, prices, effort, watch, dice)
+            if search.cost_kg(below) < search.cost_kg(schedule):
+                schedule, helps = below, search.guide(rest)
     with watch.stage("polish"):
-        for part in range(4):
-            if watch.over(0.8) or search.cost_kg(schedule) <= enough_kg:
+        for _ in range(POLISHES):
+            if watch.over(0.8) or _enough(search, schedule, prices):
                 break
-            schedule = search.polish(schedule, (prices, rest)[part % 2], effort.turns // 4, dice)
+            schedule = search.polish(search.true, helps, schedule, effort.turns // POLISHES, dice)
     return Found(schedule, prices)
 
 
+def _enough(search: Search, schedule: Schedule, prices: Prices) -> bool:
+    """Whether nothing is left to gain."""
+    cost = search.cost_kg(schedule)
+    return cost - search.answer(prices).bound_kg <= SAME * abs(cost)
+
+
 def _prices(problem: Problem, search: Search, effort: Effort, watch: Watch, warm: Found | None) -> Prices:
-    jobs, copies = _sample(search)
     prices = warm.prices if warm else Prices.zero(problem)
-    rounds = effort.price_rounds
-    if copies is not None:
-        sample = Search(problem.bundled(jobs, copies), bundled=True)
-        prices = improve(sample, prices, rounds, go_on=lambda: not watch.over(0.3))
-        return improve(search, prices, max(1, rounds // 8), WARM_STEP, go_on=lambda: not watch.over(0.4))
-    if warm:
-        return improve(search, prices, max(1, rounds // 4), WARM_STEP, go_on=lambda: not watch.over(0.4))
-    return improve(search, prices, rounds, go_on=lambda: not watch.over(0.4))
+    dual = _dual(search)
+    rounds, first_step = (max(1, effort.price_rounds // 8), WARM_STEP) if warm else (effort.price_rounds, FIRST_STEP)
+    if dual is not search:
+        prices = improve(dual, prices, rounds, first_step, go_on=lambda: not watch.over(0.3))
+        rounds, first_step = max(1, rounds // 8), WARM_STEP
+    prices = improve(search, prices, rounds, first_step, go_on=lambda: not watch.over(0.4))
+    return prices if prices.sane else Prices.zero(problem)
 
 
-def _sample(search: Search) -> tuple[Ints, Ints | None]:
-    """Of very many jobs, the biggest, and of the others every so many-th by size with its number of copies."""
+def _dual(search: Search) -> Search:
+    """The problem itself or, of very many jobs, a sample: the biggest, and every so many-th other with its copies."""
     jobs = search.placeable
     if len(jobs) <= EXACT_JOBS + SAMPLED_JOBS:
-        return jobs, None
+        return search
     order = jobs[np.lexsort((jobs, -search.size[jobs]))]
     step = -(-(len(jobs) - EXACT_JOBS) // SAMPLED_JOBS)
     few = order[EXACT_JOBS + step // 2 :: step]
     copies = np.concatenate([np.ones(EXACT_JOBS, dtype=np.int64), np.full(len(few), step)])
-    return np.concatenate([order[:EXACT_JOBS], few]), copies
+    return Search(search.problem.bundled(np.concatenate([order[:EXACT_JOBS], few]), copies), bundled=True)
 
 
-def _dive(search: Search, schedule: Schedule, prices: Prices, share: float, effort: Effort) -> tuple[Schedule, Prices]:
-    """Fix the biggest jobs that make up `share` of all GPU-slots, price and schedule the others in what they leave."""
+def _descend(
+    search: Search, prices: Prices, effort: Effort, watch: Watch, dice: np.random.Generator
+) -> tuple[Schedule, Prices]:
+    """Tier by tier, from the biggest jobs to the smallest; the schedule, and the prices of the last tier."""
     problem, jobs = search.problem, search.placeable
     order = jobs[np.lexsort((jobs, -search.size[jobs]))]
     reach = np.cumsum(search.size[order])
-    big = order[: int(np.searchsorted(reach, share * reach[-1]))]
-    small = np.setdiff1d(jobs, big)
-    if len(small) == 0:
-        return schedule, prices
-    fixed = np.full(len(problem.jobs), -1)
-    fixed[big] = schedule.room[big]
-    held, drawn = usage(problem, fixed, schedule.slot)
-    drawn[search.layout.capped == 0] = 0
-    rest = Search(problem.part(small, problem.gpus_left - held, problem.power_left - drawn))
-    sampled, copies = _sample(rest)
-    dual = rest if copies is None else Search(rest.problem.bundled(sampled, copies), bundled=True)
-    new = improve(dual, prices, effort.dive_rounds, DIVE_STEP)
-    before = Schedule(schedule.room[small], schedule.slot[small])
-    after = rest.squeak(new, effort.dive_squeaks, before)
-    room, slot = schedule.room.copy(), schedule.slot.copy()
-    room[small], slot[small] = after.room, after.slot
-    return search.fill(Schedule(room, slot)), new
+    ends = [int(np.searchsorted(reach, share * reach[-1])) for share in effort.tiers]
+    schedule = Schedule.empty(problem)
+    begin = 0
+    for end in sorted({*ends, len(order)} - {0}):
+        tier, left = order[begin:end], search.beside(schedule)
+        if begin > 0:
+            rest = Search(problem.part(order[begin:], left.gpus, left.power))
+            prices = improve(_dual(rest), prices, effort.tier_rounds, TIER_STEP, go_on=lambda: not watch.over(0.7))
+        part = Search(problem.part(tier, left.gpus, left.power))
+        tolled = part.guide(prices)
+        counts = part.true if end == len(order) else tolled
+        squeaks = max(2, min(effort.tier_squeaks, effort.tier_squeaks * TIER_JOBS // len(tier)))
+        placed = part.squeak(counts, tolled, squeaks)
+        placed = part.polish(counts, tolled, placed, effort.tier_turns, dice)
+        schedule.room[tier], schedule.slot[tier] = placed.room, placed.slot
+        begin = end
+    return search.fill(schedule), prices

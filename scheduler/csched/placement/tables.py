@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from csched.placement.kernels import Tables
+from csched.placement.kernels import Left, Rent, Tables
 from csched.placement.prices import Prices
 from csched.placement.problem import UNCAPPED, Floats, Ints, Problem
 
@@ -32,7 +32,7 @@ class Layout:
         self.nominal = np.full((len(problem.power_nominal), self.slots + 1), UNCAPPED)
         inside = problem.row_slots <= self.slots
         self.nominal[:, problem.row_slots[inside]] = problem.power_nominal[:, inside]
-        self.capped = (problem.power_nominal < UNCAPPED).any(axis=1).astype(np.int64)
+        self.capped: Ints = np.where((problem.power_nominal < UNCAPPED).any(axis=1), 1, 0)
         spread = problem.power_nominal.min(axis=1) < problem.power_nominal.max(axis=1)
         self.varies = spread.astype(np.int64)
 
@@ -59,8 +59,7 @@ class Layout:
             varies=self.varies,
             row_of=self.row_of,
             ramp=np.arange(problem.start_slots, dtype=np.float64),
-            gpus_left=problem.gpus_left,
-            power_left=problem.power_left,
+            left=Left(problem.gpus_left, problem.power_left),
             fewest_gpus=self.fewest_gpus,
         )
 
@@ -83,9 +82,8 @@ class Layout:
             jobs = np.sort(by_run[edges[part] : edges[part + 1]])
             yield jobs, self.tables(jobs, each[first : first + self.runs], run_of[jobs] - first)
 
-    def prefixes(self, prices: Prices) -> tuple[Floats, Floats]:
-        """Prices summed over all slots before each; shapes (P, slots + 1) and (S, slots + 1)."""
-        return self._prefix(prices.gpu), self._prefix(prices.power)
+    def rent(self, prices: Prices) -> Rent:
+        return Rent(self._prefix(prices.gpu), self._prefix(prices.power))
 
     def _prefix(self, prices: Floats) -> Floats:
         before = np.zeros((len(prices), len(self.problem.row_slots) + 1))
