@@ -1,5 +1,6 @@
 """Tables of any origin, read by a mapping file."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 
 from csched.cli import main
 from csched.errors import InputError
-from csched_sim.traces.reading import HowToRead, open_trace
+from csched_sim.traces.mapping import read_mapping
+from csched_sim.traces.reading import FORMATS, HowToRead, open_trace
 
 TABLE = """\
 Auftrag;Abgabe;Beginn;Ende;Karten;Limit;Konto;Klasse
@@ -111,3 +113,17 @@ def test_surf_is_read_once_a_size_is_stated(
     )
     assert main(["trace", "info", str(table), "--mapping", str(mapping), "--quiet"]) == 0
     assert capsys.readouterr().out == "124833\n"
+
+
+def test_the_mappings_that_the_page_shows_are_mappings(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "traces.md").read_text()
+    shown = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    assert len(shown) == 2
+    for text in shown:
+        read_mapping(written(tmp_path / "mapping.yaml", text))
+
+
+def test_the_page_lists_every_format() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "traces.md").read_text()
+    table = page.partition("\n## Formats\n")[2].partition("\n### ")[0]
+    assert tuple(re.findall(r"^\| `([\w-]+)` \|", table, flags=re.MULTILINE)) == FORMATS

@@ -2,11 +2,15 @@
 
 import math
 from collections.abc import Mapping
+from typing import Final
 
 from pydantic import ValidationError
 
 from csched.domain.job import Job
 from csched_sim.traces.trace import Place, ReadingNotes, TraceJob
+
+_OUT_OF_RANGE: Final = 1e15
+"""Far beyond what a job may be, and still a whole number to the last digit."""
 
 
 def intake(
@@ -27,8 +31,8 @@ def intake(
         facts: other fields of `Job`; null is unknown.
         limit_s: null or 0 where the user set none or the format does not tell.
     """
-    if not (math.isfinite(runtime_s) and math.isfinite(gpus)):
-        notes.fault("a number is not finite", place)
+    if not (abs(runtime_s) < _OUT_OF_RANGE and abs(gpus) < _OUT_OF_RANGE):
+        notes.fault("a number is none, or out of range", place)
         return None
     if runtime_s <= 0:
         notes.drop("run time 0 or less", place)
