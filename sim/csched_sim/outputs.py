@@ -55,7 +55,7 @@ def _write_report(played: Played, told: dict[str, object], folder: Path) -> None
     (folder / "plots").mkdir(exist_ok=True)
     for name, svg in drawn.items():
         (folder / "plots" / f"{name}.svg").write_text(svg, encoding="utf-8")
-    (folder / "report.html").write_text(report_html(told, played.scenario.about, drawn), encoding="utf-8")
+    (folder / "report.html").write_text(report_html(told, played.scenario, played.simulation, drawn), encoding="utf-8")
 
 
 JOBS_SCHEMA = pa.schema(

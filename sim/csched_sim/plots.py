@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from csched.clock import epoch_s
-from csched.units import SECONDS_PER_DAY
+from csched.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from csched_sim.accounts import Ints
 from csched_sim.simulation import Simulation, StrategyResult
 from csched_sim.traces.trace import submitted
@@ -21,14 +21,19 @@ COLOURS: Final = ("#7a7a7a", "#0b6e99", "#2a9d4a", "#c2571a", "#7b4ab5", "#b0892
 
 _TIME: Final = "days since the first submission"
 _MOST_SITES: Final = 12
+_MOST_BARS: Final = 400
 
 
 def plots(simulation: Simulation) -> Mapping[str, str]:
     """Name of the picture -> SVG."""
     drawn: dict[str, Callable[[Simulation], Figure]] = {
-        "waits": _waits,
+        "frontier": _frontier,
         "carbon": _carbon,
+        "waits": _waits,
+        "queue": _queue,
+        "power": _power,
         "utilisation": _utilisation,
+        "gantt": _gantt,
     }
     with mpl.rc_context(
         {
@@ -90,6 +95,91 @@ def _utilisation(simulation: Simulation) -> Figure:
     rows[-1].set_xlabel(_TIME)
     rows[0].legend(loc="upper right", ncols=3)
     return figure
+
+
+def _frontier(simulation: Simulation) -> Figure:
+    """Carbon of the compared jobs against the mean wait: the lower left is better in both."""
+    figure, (axes,) = _figure(1)
+    for colour, result in _coloured(simulation):
+        inside = [run.traced.job.job in simulation.compared for run in result.outcome.runs]
+        if not any(inside):
+            continue
+        kg, wait_h = result.accounts.carbon_kg[inside].sum(), result.accounts.wait_h[inside].mean()
+        axes.plot(wait_h, kg, marker="o", linestyle="none", color=colour, label=result.name)
+    axes.axhline(simulation.bound.carbon_kg, color="black", linestyle=":", linewidth=1, label="bound")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("mean wait of the compared jobs, hours")
+    axes.set_ylabel("kgCO2e of the compared jobs")
+    axes.legend(loc="best")
+    return figure
+
+
+def _queue(simulation: Simulation) -> Figure:
+    """Jobs that are eligible and have not started."""
+    figure, (axes,) = _figure(1)
+    for colour, result in _coloured(simulation):
+        ones = np.ones(len(result.accounts.start_s))
+        instants, waiting = _running_sum(result.accounts.eligible_s, result.accounts.start_s, ones)
+        axes.step(_days(instants, simulation), waiting, where="post", color=colour, linewidth=1, label=result.name)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel(_TIME)
+    axes.set_ylabel("jobs that wait")
+    axes.legend(loc="upper right")
+    return figure
+
+
+def _power(simulation: Simulation) -> Figure:
+    """Power at the meters of all sites, and what it emits in each hour."""
+    figure, (above, below) = _figure(2)
+    for colour, result in _coloured(simulation):
+        accounts = result.accounts
+        hours = np.maximum(accounts.busy_s, 1) / SECONDS_PER_HOUR
+        instants, kw = _running_sum(accounts.start_s, accounts.end_s, accounts.kwh / hours)
+        above.step(_days(instants, simulation), kw, where="post", color=colour, linewidth=1, label=result.name)
+        instants, kg_per_h = _running_sum(accounts.start_s, accounts.end_s, accounts.carbon_kg / hours)
+        below.step(_days(instants, simulation), kg_per_h, where="post", color=colour, linewidth=1)
+    above.set_ylabel("kW at the meters")
+    below.set_ylabel("kgCO2e per hour")
+    for axes in (above, below):
+        axes.set_ylim(bottom=0)
+    below.set_xlabel(_TIME)
+    above.legend(loc="upper right", ncols=3)
+    return figure
+
+
+def _gantt(simulation: Simulation) -> Figure:
+    """The largest runs of the strategy that was asked for last, site by site; the height is GPUs held side by side."""
+    result = next(
+        (one for one in reversed(simulation.results) if one.name != simulation.baseline), simulation.results[0]
+    )
+    sites = [site.id for site in simulation.setting.fleet.sites][:_MOST_SITES]
+    largest = sorted(
+        (run for run in result.outcome.runs if run.berth.site.id in sites),
+        key=lambda run: (-run.traced.job.gpus * run.traced.runtime_s, run.traced.job.job),
+    )[:_MOST_BARS]
+    figure, rows = _figure(len(sites))
+    for axes, site in zip(rows, sites, strict=True):
+        lanes: list[int] = []
+        for run in sorted((run for run in largest if run.berth.site.id == site), key=lambda run: run.start_s):
+            lane = next((index for index, free_s in enumerate(lanes) if free_s <= run.start_s), len(lanes))
+            lanes[lane : lane + 1] = [run.end_s]
+            bars = [
+                (float(_days(part.start_s, simulation)), (part.end_s - part.start_s) / SECONDS_PER_DAY)
+                for part in run.stretches
+            ]
+            axes.broken_barh(bars, (lane, 0.85), color=COLOURS[run.traced.job.gpus.bit_length() % len(COLOURS)])
+        axes.set_yticks([])
+        axes.set_ylabel(site)
+    rows[0].set_title(f"{result.name}: the {len(largest):,} largest jobs, coloured by size", fontsize=9, loc="left")
+    rows[-1].set_xlabel(_TIME)
+    return figure
+
+
+def _running_sum(begin_s: Ints, end_s: Ints, amount: npt.NDArray[np.float64]) -> tuple[Ints, npt.NDArray[np.float64]]:
+    """(instants, total in force from each on), both of shape (2 x runs,)."""
+    instants = np.concatenate((begin_s, end_s))
+    order = np.argsort(instants, kind="stable")
+    return instants[order], np.cumsum(np.concatenate((amount, -amount))[order])
 
 
 def _gpus_at_work(result: StrategyResult, site: str) -> tuple[Ints, Ints]:

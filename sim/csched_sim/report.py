@@ -5,6 +5,10 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from csched_sim.scenario import Scenario
+from csched_sim.simulation import Simulation
+from csched_sim.tables import breakdowns, embodied_kg, flows_gpu_h
+
 COLUMNS: Final = (
     ("jobs", "jobs_completed", "{:,}"),
     ("kgCO2e", "carbon_kg", "{:,.1f}"),
@@ -22,10 +26,20 @@ COLUMNS: Final = (
 )
 
 
-def report_html(summary: Mapping[str, object], about: str | None, plots: Mapping[str, str]) -> str:
+def report_html(
+    summary: Mapping[str, object], scenario: Scenario, simulation: Simulation, plots: Mapping[str, str]
+) -> str:
     """`plots` are SVG texts, which are the only thing that is not escaped."""
     environment = Environment(
         loader=PackageLoader("csched_sim"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     template = environment.get_template("report.html")
-    return template.render(summary=summary, about=about, plots=plots, columns=COLUMNS)
+    return template.render(
+        summary=summary,
+        scenario=scenario,
+        plots=plots,
+        columns=COLUMNS,
+        breakdowns=breakdowns(simulation),
+        flows={result.name: flows_gpu_h(result, simulation.setting) for result in simulation.results},
+        embodied={result.name: embodied_kg(result) for result in simulation.results},
+    )

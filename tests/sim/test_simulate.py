@@ -246,8 +246,9 @@ def a100(nodes: int) -> dict[str, object]:
 
 def test_the_report_stands_alone(mixed_week: Path) -> None:
     page = (mixed_week / "report.html").read_text()
-    assert page.count("<svg") == 3
-    assert {path.name for path in (mixed_week / "plots").iterdir()} == {"waits.svg", "carbon.svg", "utilisation.svg"}
+    pictures = {"frontier", "carbon", "waits", "queue", "power", "utilisation", "gantt"}
+    assert page.count("<svg") == len(pictures)
+    assert {path.stem for path in (mixed_week / "plots").iterdir()} == pictures
     assert "<script" not in page
     assert not [part for part in ('src="', "@import", "<link") if part in page], "nothing is loaded from elsewhere"
     for name in ("fifo", "easy", "csched", "mixed-week", "climatology"):
