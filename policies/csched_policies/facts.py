@@ -193,7 +193,7 @@ COLUMN: Final[Mapping[str, str]] = {
     "job.run_id": "run_id",
     "outputs.kind": "outputs_kind",
     "outputs.return_to": "outputs_return_to",
-    "outputs.retain_h": "outputs_retain_h",
+    "outputs.retain_at_site_h": "outputs_retain_at_site_h",
 }
 """Path of a label -> the column of the job from which it comes."""
 

@@ -150,9 +150,9 @@ _LABELS: Final = (
     Attribute("job.portable", Kind.TRUTH),
     Attribute("job.purpose", Kind.WORD, tuple(Purpose)),
     Attribute("job.run_id", Kind.NAME),
-    Attribute("outputs.kind", Kind.WORDS, tuple(OutputKind)),
-    Attribute("outputs.return_to", Kind.COUNTRIES),
-    Attribute("outputs.retain_h", Kind.NUMBER),
+    Attribute("outputs.kind", Kind.WORD, tuple(OutputKind)),
+    Attribute("outputs.return_to", Kind.COUNTRY),
+    Attribute("outputs.retain_at_site_h", Kind.NUMBER),
 )
 
 VOCABULARY: Final[Mapping[str, Attribute]] = {attribute.path: attribute for attribute in (*_SITE, *_LABELS)}
@@ -173,7 +173,6 @@ ALSO_CALLED: Final[Mapping[str, str]] = {
     "data.size_gb": "data.gb",
     "data.home_site": "data.site",
     "job.outputs.kind": "outputs.kind",
-    "outputs.retain_at_site_h": "outputs.retain_h",
     "operator.compellable_by": "site.operator.compellable_by",
 }
 """Other names by which people look for a path; each is answered with the right one."""

@@ -66,7 +66,7 @@ def test_csched_lines_are_the_job_columns_with_dashes() -> None:
         "#CSCHED --data-class=health --tenant=acme --data-site=paris --data-gb=12.5 --countries='FR|DE'",
         "#CSCHED --hardware=dgx-h100 --pattern=fsdp --load=0.5 --home-site=paris --priority=7 --portable=false",
         "#CSCHED --datasets='scans|notes' --data-restricted=export_controlled --purpose=public_sector --run-id=llm-7",
-        "#CSCHED --outputs-kind='model_weights|results' --outputs-return-to=FR --outputs-retain-h=24",
+        "#CSCHED --outputs-kind=model_weights --outputs-return-to=FR --outputs-retain-at-site-h=24",
         "#CSCHED --expected-runtime=30m --earliest-start=now+1hour --deadline=2026-11-23T00:00:00Z",
     ).job
     assert job.model_dump(mode="json", exclude={"job", "submit", "user", "gpus", "time_limit_s"}) == {
@@ -87,9 +87,9 @@ def test_csched_lines_are_the_job_columns_with_dashes() -> None:
         "data_restricted": "export_controlled",
         "purpose": "public_sector",
         "run_id": "llm-7",
-        "outputs_kind": ["model_weights", "results"],
-        "outputs_return_to": ["FR"],
-        "outputs_retain_h": 24,
+        "outputs_kind": "model_weights",
+        "outputs_return_to": "FR",
+        "outputs_retain_at_site_h": 24,
         "portable": False,
     }
 

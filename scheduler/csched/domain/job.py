@@ -95,10 +95,10 @@ class Job(Value):
     purpose: Purpose | None = None
     run_id: Slug | None = None
     """Groups the jobs that train one model."""
-    outputs_kind: tuple[OutputKind, ...] = ()
-    outputs_return_to: tuple[Country, ...] = ()
-    """Countries to which the outputs are brought; empty is unknown."""
-    outputs_retain_h: float | None = Field(default=None, ge=0)
+    outputs_kind: OutputKind | None = None
+    outputs_return_to: Country | None = None
+    """Where the outputs are brought."""
+    outputs_retain_at_site_h: float | None = Field(default=None, ge=0)
     """Hours for which a copy stays at the site after the end; null is unknown."""
     portable: bool | None = None
     """False keeps the job at its home site; null leaves the question to the site that runs it."""

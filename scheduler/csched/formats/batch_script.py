@@ -387,12 +387,11 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "countries": _list,
     "datasets": _list,
     "hardware": _list,
-    "outputs-kind": _list,
-    "outputs-return-to": _list,
     "time": parse_slurm_time_limit_s,
 }
 _AS_WRITTEN: Final = frozenset(
     "time-limit-s expected-runtime-s data-class data-site data-gb tenant pattern load home-site priority "
-    "portable data-restricted purpose run-id outputs-retain-h".split()
+    "portable data-restricted purpose run-id outputs-kind "
+    "outputs-return-to outputs-retain-at-site-h".split()
 )
 """Options whose text is the column's value; the job itself says what is wrong with it."""

@@ -21,7 +21,7 @@ SIMULATED_COLUMNS: Final = ("runtime_s",)
 """Only a simulator knows how long a job will truly run; planning accepts the column and does not look."""
 MAX_JOBS: Final = 2_000_000
 _REQUIRED: Final = ("job", "gpus", "time_limit_s")
-_LISTS: Final = frozenset({"hardware", "countries", "datasets", "outputs_kind", "outputs_return_to"})
+_LISTS: Final = frozenset({"hardware", "countries", "datasets"})
 
 
 def read_jobs(path: Path) -> tuple[Job, ...]:
