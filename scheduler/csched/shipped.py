@@ -21,6 +21,11 @@ def policy_library() -> Path:
     return _root() / "policies" / "library"
 
 
+def policy_packs() -> Path:
+    """The folder of further rules to copy from, each for itself; they are never applied together."""
+    return _root() / "policies" / "packs"
+
+
 def policy_groups() -> Path:
     """The folder of dated country groups, such as `EEA`."""
     return _root() / "policies" / "groups"
