@@ -103,6 +103,14 @@ def test_the_reading_stops_at_a_fault_or_goes_on_as_asked(tmp_path: Path, capsys
     assert len(out.read_text().splitlines()) == 3
 
 
+def test_a_trace_is_never_written_over_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "log.swf"
+    path.write_text(FAULTY)
+    assert main(["trace", "convert", str(path), "--out", str(tmp_path / "." / "log.swf")]) == 2
+    assert "the trace itself" in capsys.readouterr().err
+    assert path.read_text() == FAULTY
+
+
 def test_a_jobs_file_of_ones_own_stops_unless_told_to_go_on(tmp_path: Path) -> None:
     path = tmp_path / "jobs.csv"
     path.write_text("job,submit,gpus,time_limit_s\na,2026-01-01T00:00:00Z,0,100\nb,2026-01-01T00:00:00Z,1,100\nc,1\n")

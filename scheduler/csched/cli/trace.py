@@ -9,7 +9,7 @@ import click
 
 from csched.cli.output import Output, output_options
 from csched.cli.parameters import INSTANT, ZONE
-from csched.errors import InputError, Where
+from csched.errors import InputError, UsageError, Where
 from csched.report.histogram import histogram
 from csched.report.rendering import Pairs, Rendered, Table
 
@@ -88,6 +88,8 @@ def convert(
     """
     from csched_sim.traces.reading import open_trace
 
+    if out.exists() and trace.exists() and out.samefile(trace):
+        raise UsageError(f"`{out}` is the trace itself, which is read while it is written", hint="choose another --out")
     with output.working(f"reading {trace.name}"):
         opened = open_trace(trace, _how(**reading), start=start, limit=limit)
         _write(out, opened)
