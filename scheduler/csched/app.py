@@ -20,7 +20,7 @@ from csched.domain.snapshot import Snapshot, SolveBudget
 from csched.domain.verdict import Reason
 from csched.errors import InputError
 from csched.formats.validation import did_you_mean
-from csched.ports import CarbonSource, Clock, Dispatcher, Policies
+from csched.ports import CarbonSource, Clock, Dispatcher, Gate, Policies
 from csched.settings import Settings, load_settings
 from csched.store.records import Drain, JobRecord, Submission
 from csched.store.scripts import require_runnable
@@ -114,10 +114,17 @@ class App:
         return LocalDispatcher(self.settings.spool, kill_wait_s=int(self.settings.kill_wait.total_seconds()))
 
     @cached_property
+    def gate(self) -> Gate:
+        """What each order passes on its way to the dispatcher."""
+        from csched_policies.gate import SecondLookGate
+
+        return SecondLookGate(self.policies_in_force, self.fleet, self.clock)
+
+    @cached_property
     def attempts(self) -> "Attempts":
         from csched.store.attempts import Attempts
 
-        return Attempts(self.store, self.dispatcher)
+        return Attempts(self.store, self.dispatcher, self.gate)
 
     @cached_property
     def world(self) -> "StoreWorld":

@@ -11,7 +11,7 @@ from csched.domain.plan import Placement, Plan
 from csched.domain.run import DispatchOrder, RunReport
 from csched.domain.site import Fleet
 from csched.domain.snapshot import Snapshot
-from csched.domain.verdict import Verdicts
+from csched.domain.verdict import Objection, Verdicts
 
 
 class Clock(Protocol):
@@ -34,6 +34,13 @@ class Policies(Protocol):
 
     def screen(self, jobs: Sequence[Job], fleet: Fleet, now: datetime) -> Verdicts:
         """One verdict for each job and site; sees no carbon, no load and no other job."""
+        ...
+
+
+class Gate(Protocol):
+    def objection(self, job: Job, site: str) -> Objection | None:
+        """Why the job must not start at the site at this moment, by a reading of the rules that is independent of
+        `Policies.screen`; None where it may."""
         ...
 
 

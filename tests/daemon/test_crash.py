@@ -62,7 +62,7 @@ class Drill:
         pause = self.dice.choice(["0", "0.1", "0.5", "1"])
         body = f"#!/bin/sh\necho $$ >> {self.home}/ran/$SLURM_JOB_ID\nsleep {pause}\n"
         script = Script(body=body, work_dir=str(self.home), stdout=os.devnull)
-        job = Job(job="new", gpus=1, time_limit_s=600)
+        job = Job(job="new", gpus=1, time_limit_s=600, data_class="public")
         self.accepted.append(self.app.submit(job, script, name="drill"))
 
     def kill(self) -> None:

@@ -36,7 +36,7 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 def submit(app: App, body: str = "true") -> int:
     script = Script(body=f"#!/bin/sh\n{body}\n", work_dir="/", stdout=str(app.settings.home / "%j.out"))
-    job = Job(job="new", gpus=8, time_limit_s=600, tenant="hospital", data_class=DataClass.PUBLIC)
+    job = Job(job="new", gpus=8, time_limit_s=600, tenant="uni-lyon", data_class=DataClass.PUBLIC)
     return app.submit(job, script, name="test")
 
 

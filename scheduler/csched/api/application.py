@@ -47,14 +47,15 @@ def _add_open_routes(api: FastAPI) -> None:
         """Whether the store answers (else 503), the daemon works, and when it planned last."""
         health = app.store.health()
         patience = max(_PATIENCE, 5 * app.settings.poll_every)
+        failing = sorted([*health.errors, *(["second-look"] if app.store.withdrawals().held else [])])
         daemon = health.poll_at is not None and app.clock.now() - health.poll_at <= patience
         return Health(
-            status="ok" if daemon and not health.errors else "degraded",
+            status="ok" if daemon and not failing else "degraded",
             daemon=daemon,
             plan_at=iso(health.plan_at),
             poll_at=iso(health.poll_at),
             policies=len(app.policies.sources()),
-            failing=sorted(health.errors),
+            failing=failing,
         )
 
     @api.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from csched.api.sites import sites_now
@@ -31,6 +31,7 @@ class _Queue(Collector):
         newest = self._app.store.plan()
         if newest is not None:
             yield from _plan(newest.plan)
+        yield from _rules(self._app)
         yield from _carbon(self._app)
         yield from _saved(self._app)
 
@@ -54,6 +55,23 @@ def _plan(plan: Plan) -> Iterator[Metric]:
         ("csched_plan_solve_seconds", "Time to solve it", plan.solve_s),
     ):
         yield GaugeMetricFamily(name, text, value)
+
+
+def _rules(app: App) -> Iterator[Metric]:
+    """What an admin wants to be called for: refused policies, and dispatches that the second look refused."""
+    refused = app.signed_policies is not None and app.signed_policies.refusal is not None
+    yield GaugeMetricFamily("csched_policies_refused", "1 while the folder of policies is not in force", float(refused))
+    in_force = GaugeMetricFamily("csched_policies_in_force", "The set of policies in force", labels=["digest"])
+    in_force.add_metric([app.policies.digest], 1.0)
+    yield in_force
+    counted = app.store.withdrawals()
+    family = CounterMetricFamily(
+        "csched_dispatches_refused", "Dispatches that the second look at the rules refused", labels=["why"]
+    )
+    family.add_metric(["disputed"], counted.disputed)
+    family.add_metric(["outdated"], counted.outdated)
+    yield family
+    yield GaugeMetricFamily("csched_jobs_held_by_policy", "Jobs that wait for a person because of it", counted.held)
 
 
 def _carbon(app: App) -> Iterator[Metric]:

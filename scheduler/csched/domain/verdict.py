@@ -84,5 +84,13 @@ class SiteVerdict(Value):
         return not self.denials
 
 
+class Objection(Value):
+    """Why an order must not be handed over after all."""
+
+    message: str
+    disputed: bool
+    """The first reader of the rules allows it at this very moment: one of the two readers is wrong."""
+
+
 Verdicts = Mapping[str, tuple[SiteVerdict, ...]]
 """Job id -> one verdict per site, in the order of the fleet. Jobs with equal labels share one tuple."""

@@ -10,11 +10,19 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final
 
-from csched.ports import Dispatcher
+import structlog
+
+from csched.domain.run import DispatchOrder
+from csched.domain.verdict import Objection
+from csched.ports import Dispatcher, Gate
 from csched.store.repository import Repository
 
 _HANDED_OVER_AT_ONCE: Final = 20
 """Starting processes takes time, and news of those that run must not wait for all that are still to start."""
+
+
+_WITHDRAWN_AT_MOST: Final = 3
+"""A job that rules keep from starting so often is held: planning and rules do not agree about it."""
 
 
 @dataclass
@@ -23,6 +31,8 @@ class Attempts:
 
     store: Repository
     dispatcher: Dispatcher
+    gate: Gate | None = None
+    """Looks at each order once more before it is handed over; null: there are no rules to look at."""
     _handing_over: Lock = field(default_factory=Lock, init=False)
     """Held from reading an order until it is noted as handed over: by then it may have run, ended and been dropped."""
 
@@ -30,8 +40,34 @@ class Attempts:
         """Give the dispatcher the oldest attempts that it is not known to have, of these where some are named."""
         with self._handing_over:
             for order in self.store.orders(only, limit=_HANDED_OVER_AT_ONCE):
+                objection = self._objection(order)
+                if objection is not None:
+                    self._withdraw(order, objection)
+                    continue
                 self.dispatcher.dispatch(order)
                 self.store.handed_over(order.attempt)
+
+    def _objection(self, order: DispatchOrder) -> Objection | None:
+        """None also for an attempt that the dispatcher has: a crash came between its start and the note of it."""
+        if self.gate is None:
+            return None
+        objection = self.gate.objection(self.store.job(int(order.job)).job, order.site)
+        if objection is None or self.dispatcher.poll({order.attempt: order.job}):
+            return None
+        return objection
+
+    def _withdraw(self, order: DispatchOrder, objection: Objection) -> None:
+        """Back to the queue; held where the readers of the rules disagree, or where it comes back again and again."""
+        again = self.store.job(int(order.job)).attempts >= _WITHDRAWN_AT_MOST
+        self.store.withdraw(
+            order.attempt, objection.message, disputed=objection.disputed, hold=objection.disputed or again
+        )
+        log = structlog.get_logger("csched.second_look")
+        told = {"job": order.job, "site": order.site, "attempt": order.attempt, "why": objection.message}
+        if objection.disputed:
+            log.error("readers of the rules disagree, job held", **told)
+        else:
+            log.warning("the rules no longer allow it, job withdrawn", **told)
 
     def cancel(self) -> None:
         """Pass on which attempts shall end."""

@@ -111,6 +111,18 @@ class Drain(Value):
     since: Instant
 
 
+class Withdrawals(Value):
+    """How often a dispatch was refused at the last moment."""
+
+    disputed: int = 0
+    """The two readers of the rules did not agree."""
+    outdated: int = 0
+    """The rules in force no longer allowed what had been planned."""
+    held: int = 0
+    """Jobs that wait for a person because of it."""
+    last_at: Instant | None = None
+
+
 class Health(Value):
     """What the daemon says of itself; read by `healthz`, `/metrics` and the queue's last line."""
 

@@ -40,7 +40,7 @@ from csched.store.mapping import (
     to_token,
     to_verdict_record,
 )
-from csched.store.records import Drain, Health, JobRecord, PlanRecord, Submission, Token, VerdictRecord
+from csched.store.records import Drain, Health, JobRecord, PlanRecord, Submission, Token, VerdictRecord, Withdrawals
 from csched.store.rows import (
     AttemptRow,
     DrainRow,
@@ -59,6 +59,10 @@ ALIVE: Final = (JobState.CONFIGURING, JobState.RUNNING)
 MOST_ROWS: Final = 100_000
 """No answer is longer, whatever the limit asked for."""
 
+POLICY_HOLD: Final = "policy"
+"""Holds a job that the rules keep from starting although planning gave it a place."""
+
+_LONGEST_MESSAGE: Final = 2000
 _SNAPSHOTS_KEPT: Final = 50
 _PLANS_KEPT: Final = 1000
 _FIXED: Final = frozenset({"job", "submit", "user", "tenant"})
@@ -306,6 +310,41 @@ class Repository:
             row = session.get(AttemptRow, attempt)
             if row is not None and row.handed_over is None:
                 row.handed_over = self._clock.now()
+
+    def withdraw(self, attempt: str, why: str, *, disputed: bool, hold: bool) -> bool:
+        """Take back an order that no dispatcher has; its job waits again, or ends where that was asked for.
+
+        False where the order has been handed over meanwhile, or is no longer the job's newest.
+        """
+        with self._database.write() as session:
+            intent = session.get(AttemptRow, attempt)
+            row = session.get(JobRow, intent.job_id) if intent else None
+            if intent is None or row is None or intent.handed_over or row.attempt != attempt or intent.ended:
+                return False
+            now = self._clock.now()
+            intent.ended, intent.forgotten = now, True
+            row.revision += 1
+            row.message = why[:_LONGEST_MESSAGE]
+            if row.cancel_requested:
+                _advance(row, JobState.CANCELLED)
+                row.end, row.reason, row.exit_status, row.exit_signal = now, "Cancelled", 0, 0
+            else:
+                row.state = JobState.PENDING  # the one way back: the job never left the store
+                row.reason = "PolicyDisputed" if disputed else "PolicyOutdated"
+                row.hold = POLICY_HOLD if hold else None
+            session.exec(delete(PlacementRow).where(col(PlacementRow.job_id) == row.id))
+            row.site = None
+            session.exec(delete(VerdictRow).where(col(VerdictRow.job_id) == row.id))
+            _count_withdrawal(session, now, disputed=disputed)
+            _count_change(session)
+            return True
+
+    def withdrawals(self) -> Withdrawals:
+        held = select(func.count()).where(JobRow.state == JobState.PENDING, JobRow.hold == POLICY_HOLD)
+        with self._database.read() as session:
+            mark = session.get(MarkRow, "withdrawals")
+            counted = Withdrawals.model_validate_json(mark.value) if mark else Withdrawals()
+            return counted.model_copy(update={"held": session.exec(held).one()})
 
     def alive(self) -> Mapping[str, str]:
         """Attempt -> job, of all that were handed over and are not known to have ended."""
@@ -600,6 +639,14 @@ def _prune_plans(session: Session, newest: int) -> None:
 def _count_change(session: Session) -> None:
     mark = session.get(MarkRow, "changes")
     session.merge(MarkRow(key="changes", value=str(int(mark.value) + 1 if mark else 1)))
+
+
+def _count_withdrawal(session: Session, now: datetime, *, disputed: bool) -> None:
+    mark = session.get(MarkRow, "withdrawals")
+    counted = Withdrawals.model_validate_json(mark.value) if mark else Withdrawals()
+    which = "disputed" if disputed else "outdated"
+    more = counted.model_copy(update={which: getattr(counted, which) + 1, "last_at": now})
+    session.merge(MarkRow(key="withdrawals", value=more.model_dump_json()))
 
 
 def _sha256(secret: str) -> str:
