@@ -8,7 +8,7 @@ A large site is drawn with one vertex for a whole domain (`gpus`, `nodes` are th
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
@@ -63,13 +63,7 @@ class Counts:
     """NVLink domains; 0 where the graph knows no GPU or cannot tell."""
 
     def as_dict(self) -> dict[str, int]:
-        return {
-            "gpus": self.gpus,
-            "nics": self.nics,
-            "switches": self.switches,
-            "nodes": self.nodes,
-            "domains": self.domains,
-        }
+        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,6 @@ import pynvml
 
 T = TypeVar("T")
 
-_ABSENT: Final = (
-    pynvml.NVML_ERROR_LIBRARY_NOT_FOUND,
-    pynvml.NVML_ERROR_DRIVER_NOT_LOADED,
-    pynvml.NVML_ERROR_NO_PERMISSION,
-    pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH,
-    pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
-)
 _P2P_READ: Final = 0  # NVML_P2P_CAPS_INDEX_READ is the tuple (0,) in pynvml, which ctypes refuses
 _FABRIC_COMPLETED: Final = pynvml.NVML_GPU_FABRIC_STATE_COMPLETED
 _MODULE, _GPU = 1, 0
@@ -98,8 +91,6 @@ def read_node() -> NodeReading:
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        if error.value not in _ABSENT:
-            return NodeReading(None, (), {}, (), (f"NVML does not start: `{error}`",))
         return NodeReading(None, (), {}, (), (f"no GPUs that NVML can see: `{error}`",))
     try:
         return _Reader().read()
