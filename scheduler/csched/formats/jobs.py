@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final, TextIO
@@ -50,16 +50,21 @@ def parse_jobs(text: str, file: str, *, json_lines: bool) -> tuple[Job, ...]:
     return tuple(jobs)
 
 
-def write_jobs(stream: TextIO, rows: Iterable[tuple[Job, Mapping[str, object]]]) -> None:
-    """Jobs as CSV, each with its further columns (see SIMULATED_COLUMNS); the same bytes for the same jobs."""
+def write_jobs(
+    stream: TextIO, rows: Iterable[tuple[Job, Mapping[str, object]]], columns: Sequence[str] = COLUMNS
+) -> None:
+    """Jobs as CSV, each with its further columns (see SIMULATED_COLUMNS); the same bytes for the same jobs.
+
+    Fewer `columns` are for whoever knows that the jobs have nothing else to tell.
+    """
     writer: csv.DictWriter[str] | None = None
     for job, further in rows:
         if writer is None:
-            writer = csv.DictWriter(stream, (*COLUMNS, *further), lineterminator="\n")
+            writer = csv.DictWriter(stream, (*columns, *further), lineterminator="\n")
             writer.writeheader()
-        writer.writerow({**{name: _cell(getattr(job, name)) for name in COLUMNS}, **further})
+        writer.writerow({**{name: _cell(getattr(job, name)) for name in columns}, **further})
     if writer is None:
-        csv.writer(stream, lineterminator="\n").writerow(COLUMNS)
+        csv.writer(stream, lineterminator="\n").writerow(columns)
 
 
 def csv_rows(text: str, file: str) -> Iterator[tuple[int, dict[str, str]]]:
