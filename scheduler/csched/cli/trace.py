@@ -1,9 +1,9 @@
 """`csched trace`: describe, convert and generate traces of work."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
@@ -15,7 +15,7 @@ from csched.report.rendering import Pairs, Rendered, Table
 
 if TYPE_CHECKING:
     from csched_sim.traces.reading import HowToRead
-    from csched_sim.traces.trace import ReadingNotes, TraceJob
+    from csched_sim.traces.trace import ReadingNotes
 
 FORMATS = ("swf", "sacct", "sacct-json", "philly", "helios", "acme", "pai", "openb", "supercloud", "surf", "csched")
 PROFILES = ("mixed", "philly")
@@ -86,13 +86,14 @@ def convert(
 
     Its column `runtime_s` is the true run time: the simulator ends jobs by it, planning never sees it.
     """
+    from csched_sim.traces.jobs_file import write_jobs_file
     from csched_sim.traces.reading import open_trace
 
     if out.exists() and trace.exists() and out.samefile(trace):
         raise UsageError(f"`{out}` is the trace itself, which is read while it is written", hint="choose another --out")
     with output.working(f"reading {trace.name}"):
         opened = open_trace(trace, _how(**reading), start=start, limit=limit)
-        _write(out, opened)
+        _write(out, lambda stream: write_jobs_file(stream, opened))
     document = {"file": str(out), "jobs": len(opened), "format": opened.notes.format, "reading": opened.notes.as_dict()}
     view = (f"{len(opened):,} jobs to {out}", *_read(opened.notes))
     output.show(Rendered(document, (len(opened),), view))
@@ -113,9 +114,12 @@ def convert(
 def generate(output: Output, *, count: int, seed: int, start: datetime, profile: str, days: int, out: Path) -> None:
     """Invent a trace: heavy-tailed sizes and run times, busy days and quiet nights. Same seed, same trace."""
     from csched_sim.traces import profiles
+    from csched_sim.traces.generator import COLUMNS
     from csched_sim.traces.generator import generate as generated
+    from csched_sim.traces.jobs_file import write_jobs_file
 
-    _write(out, generated(count, seed, start, days, profiles.PROFILES[profile]))
+    jobs = generated(count, seed, start, days, profiles.PROFILES[profile])
+    _write(out, lambda stream: write_jobs_file(stream, jobs, COLUMNS))
     document = {"file": str(out), "jobs": count, "seed": seed, "profile": profile}
     output.show(Rendered(document, (count,), (f"{count:,} jobs to {out}",)))
 
@@ -127,12 +131,10 @@ def _how(*, trace_format: str | None, mapping: Path | None, zone: tzinfo | None,
     return HowToRead(trace_format, mapping, zone, OnFault(on_fault) if on_fault else None)
 
 
-def _write(path: Path, jobs: "Iterable[TraceJob]") -> None:
-    from csched_sim.traces.jobs_file import write_jobs_file
-
+def _write(path: Path, write: Callable[[TextIO], None]) -> None:
     try:
         with path.open("w", encoding="utf-8", newline="") as stream:
-            write_jobs_file(stream, jobs)
+            write(stream)
     except OSError as error:
         raise InputError(f"cannot write there: {error.strerror}", where=Where(file=str(path))) from error
 

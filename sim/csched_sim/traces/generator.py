@@ -13,6 +13,11 @@ from csched_sim.traces.profiles import MIXED, Profile, Random, drawn
 from csched_sim.traces.trace import TraceJob
 
 SIZES: Final = MIXED.sizes
+COLUMNS: Final = (
+    "job", "submit", "user", "tenant", "gpus", "time_limit_s", "expected_runtime_s", "deadline", "data_class",
+    "pattern",
+)  # fmt: skip
+"""What generated jobs have to tell; they are the same bytes whatever else a job may one day say."""
 EXPECTED_SHARE: Final = 0.6
 """Share of jobs with a guess of their run time beside the limit."""
 DEADLINE_SHARE: Final = 0.1

@@ -1,7 +1,7 @@
 """The jobs file of csched as a trace: the column `runtime_s` is the true run time, which planning never sees."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final, TextIO
 
@@ -81,6 +81,6 @@ def _runtime_s(job: Job, told_s: int | None, notes: ReadingNotes) -> int:
     return min(told_s, job.time_limit_s)
 
 
-def write_jobs_file(stream: TextIO, trace: Iterable[TraceJob]) -> None:
+def write_jobs_file(stream: TextIO, trace: Iterable[TraceJob], columns: Sequence[str] = jobs_format.COLUMNS) -> None:
     """The trace as a jobs CSV that `csched plan` and `csched simulate` both read."""
-    jobs_format.write_jobs(stream, ((traced.job, {"runtime_s": traced.runtime_s}) for traced in trace))
+    jobs_format.write_jobs(stream, ((traced.job, {"runtime_s": traced.runtime_s}) for traced in trace), columns)
