@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +15,9 @@ from csched_sim.report import report_html
 from csched_sim.simulation import StrategyResult
 from csched_sim.summary import summary, timing
 from csched_sim.traces.trace import TraceJob
+
+CHECKPOINT: Final = "unfinished"
+"""Subfolder of what an interrupted simulation has finished."""
 
 
 def make_folder(folder: Path) -> None:
@@ -41,6 +45,8 @@ def write_outputs(played: Played, folder: Path) -> dict[str, object]:
         (folder / "timing.json").write_text(_json(timing(played.simulation)), encoding="utf-8")
         _write_jobs(played, folder / "jobs.parquet")
         _write_report(played, told, folder)
+        if played.checkpoint is not None:
+            played.checkpoint.discard()
     except OSError as error:
         raise InputError(f"cannot write there: {error.strerror}", where=Where(file=str(folder))) from error
     return told

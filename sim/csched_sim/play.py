@@ -10,6 +10,7 @@ from csched.errors import InputError, Where
 from csched.formats.fleet import read_fleet
 from csched.topology.catalogue import hardware_of
 from csched_policies.load import load_policies
+from csched_sim.checkpoint import Checkpoint
 from csched_sim.scenario import Scenario
 from csched_sim.setting import Setting
 from csched_sim.simulation import Simulation, Watch, simulate
@@ -24,6 +25,7 @@ class Played:
     scenario: Scenario
     notes: ReadingNotes
     simulation: Simulation
+    checkpoint: Checkpoint | None = None
 
 
 def play(
@@ -31,8 +33,11 @@ def play(
     watch: Watch = lambda _name: None,
     progress: Callable[[int], None] = lambda _ended: None,
     sized: Callable[[int], None] = lambda _jobs: None,
+    kept: Path | None = None,
 ) -> Played:
     """Read, then simulate. `sized` learns how many jobs there are before the first strategy begins.
+
+    `kept` is a folder for what is finished already, from which an interrupted simulation goes on.
 
     Raises:
         UsageError: an unknown strategy; said before anything is read.
@@ -56,7 +61,9 @@ def play(
     )
     trace, notes = _work(scenario)
     sized(len(trace))
-    return Played(scenario, notes, simulate(trace, setting, scenario.strategies, scenario.baseline, watch))
+    checkpoint = Checkpoint.of(kept, setting, trace, scenario.carbon) if kept else None
+    simulation = simulate(trace, setting, scenario.strategies, scenario.baseline, watch, checkpoint=checkpoint)
+    return Played(scenario, notes, simulation, checkpoint)
 
 
 def _work(scenario: Scenario) -> tuple[list[TraceJob], ReadingNotes]:

@@ -11,6 +11,7 @@ from csched.units import SECONDS_PER_HOUR
 from csched_sim.accounts import Accounts, account, true_intensities
 from csched_sim.bound import Bound, carbon_bound
 from csched_sim.chances import Chance, Sky, chances, reach_s, screened
+from csched_sim.checkpoint import Checkpoint, Finished
 from csched_sim.lawfulness import policy_violations
 from csched_sim.outcome import Outcome
 from csched_sim.setting import Setting, eligible_s
@@ -53,8 +54,12 @@ def simulate(
     names: Sequence[str],
     baseline: str,
     watch: Watch = lambda _name: None,
+    *,
+    checkpoint: Checkpoint | None = None,
 ) -> Simulation:
     """The ordered, non-empty trace under each named strategy and the baseline, one after the other.
+
+    With a `checkpoint`, those that an interrupted simulation has finished are not played again.
 
     Raises:
         UsageError: an unknown strategy.
@@ -64,7 +69,7 @@ def simulate(
     results = []
     for name, play in chosen.items():
         watch(name)
-        results.append(_play(name, play, trace, setting))
+        results.append(_play(name, play, trace, setting, checkpoint))
     choices = _compared(trace, setting, results)
     carbon = true_intensities(setting, min(map(eligible_s, trace)), _reach_s(trace, choices, results))
     return Simulation(
@@ -79,10 +84,19 @@ def simulate(
     )
 
 
-def _play(name: str, play: Strategy, trace: Sequence[TraceJob], setting: Setting) -> StrategyResult:
-    wall_s, cpu_s = time.perf_counter(), time.process_time()
-    outcome = play(trace, setting)
-    wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
+def _play(
+    name: str, play: Strategy, trace: Sequence[TraceJob], setting: Setting, checkpoint: Checkpoint | None
+) -> StrategyResult:
+    finished = checkpoint.found(name) if checkpoint else None
+    if finished is None:
+        wall_s, cpu_s = time.perf_counter(), time.process_time()
+        outcome = play(trace, setting)
+        finished = Finished(outcome, time.perf_counter() - wall_s, time.process_time() - cpu_s)
+        if checkpoint:
+            checkpoint.keep(name, finished)
+    else:
+        setting.progress(len(trace))
+    outcome, wall_s, cpu_s = finished.outcome, finished.wall_s, finished.cpu_s
     first_s = min(map(eligible_s, trace))
     carbon = true_intensities(setting, first_s, max((run.end_s for run in outcome.runs), default=first_s + 1))
     accounting_wall_s, accounting_cpu_s = time.perf_counter(), time.process_time()

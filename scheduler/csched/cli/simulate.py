@@ -50,13 +50,19 @@ def command(output: Output, /, *, scenario: Path | None, out: Path, **options: A
     csched simulate --trace jobs.csv --fleet fleet.yaml --carbon climatology --strategy easy --strategy csched --out out
 
     The same scenario and seed give the same summary.json, byte for byte; how long it took is in timing.json.
+    Interrupted (Ctrl-C), it keeps the strategies that are through; the same command goes on after them.
     """
-    from csched_sim.outputs import make_folder, write_outputs
+    from csched_sim.outputs import CHECKPOINT, make_folder, write_outputs
 
     given = {name: value for name, value in options.items() if value not in {None, ()}}
     chosen = _scenario(scenario, given)
     make_folder(out)
-    played = _played(chosen, output)
+    try:
+        played = _played(chosen, output, out / CHECKPOINT)
+    except KeyboardInterrupt:
+        if (out / CHECKPOINT).is_dir():
+            output.remark(f"finished strategies are kept in {out / CHECKPOINT}: the same command goes on after them")
+        raise
     summary = write_outputs(played, out)
     for warning in played.simulation.warnings:
         output.remark(warning)
@@ -81,13 +87,13 @@ def _scenario(path: Path | None, given: Mapping[str, Any]) -> "Scenario":
         raise UsageError(str(error.errors()[0]["msg"])) from error
 
 
-def _played(scenario: "Scenario", output: Output) -> "Played":
+def _played(scenario: "Scenario", output: Output, kept: Path) -> "Played":
     from csched_sim.play import play
 
     if output.rendering is not Rendering.VIEW:
-        return play(scenario)
+        return play(scenario, kept=kept)
     with _progress() as progress:
-        return play(scenario, **progress)
+        return play(scenario, kept=kept, **progress)
 
 
 @contextmanager
