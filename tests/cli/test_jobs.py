@@ -1,6 +1,7 @@
 """A job from the command line to its account, without a daemon: the doors say what the store knows."""
 
 import io
+import json
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -152,6 +153,8 @@ def test_schemas_are_json_schema(csched) -> None:
         schema = csched("schema", name).out
         assert '"$schema"' in schema
         assert '"additionalProperties": false' in schema
+    hardware = json.loads(csched("schema", "hardware").out)
+    assert hardware["properties"]["nvlink_gb_per_s"]["description"] == "null: no NVLink."
 
 
 def test_the_settings_are_tried(csched, monkeypatch) -> None:

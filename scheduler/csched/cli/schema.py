@@ -28,9 +28,7 @@ def command(name: str) -> None:
     """
     from importlib import import_module
 
-    from pydantic import BaseModel
+    from csched.formats.json_schema import json_schema
 
     module, _, attribute = _MODELS[name].partition(":")
-    model: type[BaseModel] = getattr(import_module(module), attribute)
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema(by_alias=True)}
-    click.echo(to_json(schema))
+    click.echo(to_json(json_schema(getattr(import_module(module), attribute))))

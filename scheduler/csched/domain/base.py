@@ -19,9 +19,7 @@ from csched.clock import format_instant, parse_instant
 class Value(BaseModel):
     """A frozen value that refuses unknown keys, so that a typo is never silently ignored."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
 
 
 # What may become part of a path, an argument or a column: no leading dash, no separator, no control character.

@@ -10,15 +10,17 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from itertools import pairwise
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from csched.clock import epoch_s, format_instant, from_epoch_s
 from csched.domain.base import Value
 from csched.units import SECONDS_PER_HOUR
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 class Method(StrEnum):
@@ -88,24 +90,32 @@ class CarbonSeries(Value):
         if last < first:
             raise ValueError(f"the interval ends ({format_instant(end)}) before it starts ({format_instant(start)})")
         self._require_inside(first, last)
+        import numpy as np
+
         before, after = self.cumulative_g_h_per_kwh(np.array([first, last]))
         return float(after - before)
 
     def cumulative_g_h_per_kwh(
-        self, seconds: npt.NDArray[np.float64] | npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.float64]:
+        self, seconds: "npt.NDArray[np.float64] | npt.NDArray[np.int64]"
+    ) -> "npt.NDArray[np.float64]":
         """Integral from the start of the series to each of `seconds` (epoch), in hours x gCO2e/kWh; same shape.
 
         Piecewise linear between steps, hence exact for a step function.
         """
+        import numpy as np
+
         return np.asarray(np.interp(seconds, self._edges_s, self._cumulative))
 
     @cached_property
-    def _edges_s(self) -> npt.NDArray[np.float64]:
+    def _edges_s(self) -> "npt.NDArray[np.float64]":
+        import numpy as np
+
         return np.array((*self.starts_s, self.end_s), dtype=np.float64)
 
     @cached_property
-    def _cumulative(self) -> npt.NDArray[np.float64]:
+    def _cumulative(self) -> "npt.NDArray[np.float64]":
+        import numpy as np
+
         hours = np.diff(self._edges_s) / SECONDS_PER_HOUR
         return np.concatenate(([0.0], np.cumsum(hours * np.asarray(self.g_per_kwh))))
 
