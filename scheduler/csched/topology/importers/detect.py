@@ -48,7 +48,7 @@ def import_text(text: str, file: str) -> Imported:
         raise InputError("no topology in it", hint=f"known are {_KNOWN}", where=Where(file))
     if start == "<":
         return _import_xml(text, file)
-    if start in "[{" and not smi_matrix.looks_like(text):
+    if start in "[{":
         return (
             netq.read(text, file) if start == "[" or '"compounded_nodes"' in text else topograph.read_graph(text, file)
         )

@@ -1,6 +1,5 @@
 """NVIDIA NetQ's `topologyGraph` JSON: devices by tier, and the cables between them."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -9,6 +8,7 @@ import networkx as nx
 from csched.errors import InputError, Where
 from csched.topology.graph import Kind, Medium, Topology, connect
 from csched.topology.importers.imported import Imported, require_bounded
+from csched.topology.importers.json_value import read_json
 
 FORMAT: Final = "netq"
 _HINT: Final = "give NetQ's topologyGraph"
@@ -38,7 +38,8 @@ def _add_device(graph: Topology, device: Mapping[str, Any], where: Where) -> str
     if not isinstance(name, str) or not name:
         raise InputError("a device needs a `name`", hint=_HINT, where=where)
     kind = Kind.SWITCH if device.get("device_type") == "switch" else Kind.NODE
-    graph.add_node(name, kind=kind.value, tier=device.get("tier"))
+    tier = device.get("tier")
+    graph.add_node(name, kind=kind.value, **({"tier": tier} if isinstance(tier, int) else {}))
     return name
 
 
@@ -74,10 +75,7 @@ def _devices(part: Mapping[str, Any], where: Where) -> Iterator[Mapping[str, Any
 
 
 def _parts(text: str, file: str) -> list[Mapping[str, Any]]:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}", where=Where(file, getattr(error, "lineno", None))) from error
+    document = read_json(text, file)
     parts = document if isinstance(document, list) else [document]
     if not all(isinstance(part, dict) for part in parts):
         raise InputError("JSON objects were expected", hint=_HINT, where=Where(file))

@@ -1,6 +1,5 @@
 """NVIDIA topograph: the JSON of its `graph` engine and the YAML of its cluster models."""
 
-import json
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Final
@@ -12,6 +11,7 @@ from csched.formats.yaml_document import Document, load_document
 from csched.topology.graph import Kind, Medium, Topology, connect
 from csched.topology.importers.hostlist import expand
 from csched.topology.importers.imported import Imported, nvlink_domain, require_bounded
+from csched.topology.importers.json_value import read_json
 
 GRAPH_FORMAT: Final = "topograph-graph"
 MODEL_FORMAT: Final = "topograph-model"
@@ -123,10 +123,7 @@ def _join(graph: Topology, below: str, above: str, where: Where) -> None:
 
 
 def _document(text: str, file: str) -> dict[str, Any]:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}", where=Where(file, getattr(error, "lineno", None))) from error
+    document = read_json(text, file)
     if not isinstance(document, dict):
         raise InputError("a JSON object was expected", where=Where(file, 1))
     return document
