@@ -167,16 +167,21 @@ class App:
         project: str | None = None,
         account: str | None = None,
         hold: str | None = None,
+        key: str | None = None,
     ) -> int:
         """Queue the job and return its id. `%j` and its like in the output files are replaced here.
 
+        The same `key` again, by the same user, is the job that it was: a caller who got no answer may ask once more.
+
         Raises:
             InputError: what no dispatcher could run, such as a script without a `#!` line, which sbatch refuses too.
+            Refused: the key was used for another script.
         """
         require_runnable(script)
         job = self._with_tenant(job)
-        submission = Submission(job=job, script=script, name=name, project=project, account=account, hold=hold)
-        return self.store.submit(submission)
+        return self.store.submit(
+            Submission(job=job, script=script, name=name, project=project, account=account, hold=hold, key=key)
+        )
 
     def refused_everywhere(self, job: Job) -> tuple[Reason, ...]:
         """Why policy lets no site at all run the job, most telling first; empty where some site may."""

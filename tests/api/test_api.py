@@ -72,6 +72,19 @@ def test_a_job_is_handed_in_seen_and_withdrawn(served) -> None:
     assert (again.status_code, again.json()["error"]["code"]) == (409, "Refused")
 
 
+def test_a_repeated_request_with_a_key_is_the_same_job(served) -> None:
+    def post(token: str, key: str = "run-7", script: str = SCRIPT) -> httpx.Response:
+        headers = {"Idempotency-Key": key}
+        return ask(served, "POST", "/api/v1/jobs", token, json={"script": script}, headers=headers)
+
+    answers = [post(served.ada) for _ in range(2)]
+    assert [(answer.status_code, answer.json()["job_id"]) for answer in answers] == [(201, 1), (201, 1)]
+    assert post(served.bob).json()["job_id"] == 2
+    other = post(served.ada, script=SCRIPT + "true\n")
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "Refused")
+    assert post(served.ada, key="a b").status_code == 422
+
+
 def test_users_see_their_own_jobs_and_admins_all(served) -> None:
     submit(served, served.ada)
     for method, path in (("GET", "/api/v1/jobs/1"), ("DELETE", "/api/v1/jobs/1"), ("GET", "/api/v1/jobs/1/explain")):

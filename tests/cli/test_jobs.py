@@ -27,6 +27,12 @@ def test_submit_says_what_sbatch_says_and_warns_that_nothing_moves(csched, scrip
     assert csched("submit", "--json", script).json == {"job_id": 4}
 
 
+def test_a_submission_with_a_key_is_handed_in_once(csched, script: Path) -> None:
+    assert [csched("submit", "--parsable", "--idempotency-key=a", script).out for _ in range(2)] == ["1\n", "1\n"]
+    assert csched("submit", "--idempotency-key=a", "--wrap", "true", "-G", "1", "-t", "5").code == 6
+    assert csched("submit", "--idempotency-key=a b", script).code == 2
+
+
 def test_the_command_line_counts_more_than_the_script(csched, script: Path) -> None:
     csched("submit", "--gpus=2", "--data-class=public", "-J", "small", script, "--quiet", "an argument")
     shown = csched("show", "last", "--json").json

@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 from threading import Lock
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 
 from csched.accounting.aggregation import aggregate, total
 from csched.api.documents import Jobs, SubmitRequest, Submitted
@@ -28,6 +28,8 @@ router: Final = APIRouter(prefix="/api/v1", responses=RESPONSES)
 
 JobId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
+SubmissionKey = Annotated[str | None, Header(alias="Idempotency-Key", pattern=r"^[!-~]{1,64}$")]
+
 _planning = Lock()  # a plan takes all the cores there are: one question at a time
 
 
@@ -50,9 +52,14 @@ def list_jobs(
     return Jobs(jobs=[job_document(record, plan) for record in records])
 
 
-@router.post("/jobs", status_code=201)
-def submit_job(app: Application, token: Identity, request: SubmitRequest, response: Response) -> Submitted:
-    """Hand in a batch script; it runs with no environment but what `--export` states as NAME=VALUE."""
+@router.post("/jobs", status_code=201, responses={409: ONE_JOB[409]})
+def submit_job(
+    app: Application, token: Identity, request: SubmitRequest, response: Response, key: SubmissionKey = None
+) -> Submitted:
+    """Hand in a batch script; it runs with no environment but what `--export` states as NAME=VALUE.
+
+    A request that is repeated with the same Idempotency-Key is answered with the job of the first one.
+    """
     batch = _batch_job(app, token, request)
     job_id = app.submit(
         batch.job,
@@ -61,6 +68,7 @@ def submit_job(app: Application, token: Identity, request: SubmitRequest, respon
         project=batch.account,
         account=batch.account,
         hold="user" if batch.held else None,
+        key=key,
     )
     response.headers["Location"] = f"/api/v1/jobs/{job_id}"
     return Submitted(job_id=job_id, remarks=list(batch.remarks))

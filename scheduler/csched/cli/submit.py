@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _OWN_FLAGS = {"wrap", "test-only", "parsable", "quiet"}
 _COMMAND_LINE = "command line"
+_KEY = re.compile(r"[!-~]{1,64}")
 
 
 def _batch_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,6 +54,7 @@ def _parameter(name: str) -> str:
 @click.option("--test-only", is_flag=True, help="Show where the job would run and why; hand nothing in.")
 @click.option("--parsable", is_flag=True, help="Print the job id alone, as sbatch does.")
 @click.option("--wrap", metavar="COMMAND", help="Run this shell command instead of a script.")
+@click.option("--idempotency-key", "key", metavar="WORD", help="Hand in once, however often this is repeated.")
 @_batch_options
 @output_options
 def command(
@@ -63,6 +66,7 @@ def command(
     test_only: bool,
     parsable: bool,
     wrap: str | None,
+    key: str | None,
     **given: str | bool | None,
 ) -> int:
     """Hand in a batch script. Its #SBATCH and #CSCHED lines count; options given here count more.
@@ -76,6 +80,8 @@ def command(
     """
     from csched.app import open_app
 
+    if key is not None and not _KEY.fullmatch(key):
+        raise UsageError("--idempotency-key takes 1 to 64 letters, digits and signs, without blanks")
     text, name, args = _script(script, wrap, args)
     with closing(open_app()) as app:
         around = Surroundings(
@@ -90,10 +96,10 @@ def command(
             output.remark(f"{name}: {remark}")
         if test_only:
             return _test(app, output, batch)
-        return _submit(app, output, batch, parsable=parsable)
+        return _submit(app, output, batch, key, parsable=parsable)
 
 
-def _submit(app: "App", output: Output, batch: BatchJob, *, parsable: bool) -> int:
+def _submit(app: "App", output: Output, batch: BatchJob, key: str | None, *, parsable: bool) -> int:
     job_id = app.submit(
         batch.job,
         batch.script,
@@ -101,6 +107,7 @@ def _submit(app: "App", output: Output, batch: BatchJob, *, parsable: bool) -> i
         project=batch.account,
         account=batch.account,
         hold="user" if batch.held else None,
+        key=key,
     )
     sentence = str(job_id) if parsable else f"Submitted batch job {job_id}"
     output.show(Rendered({"job_id": job_id}, [job_id], [sentence]))
