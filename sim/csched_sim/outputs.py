@@ -52,6 +52,19 @@ def write_outputs(played: Played, folder: Path) -> dict[str, object]:
     return told
 
 
+def write_json(document: object, path: Path) -> None:
+    """Raises InputError: it cannot be written."""
+    write_text(_json(document), path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Raises InputError: it cannot be written."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write there: {error.strerror}", where=Where(file=str(path))) from error
+
+
 def _json(document: object) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 

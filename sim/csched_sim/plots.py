@@ -45,7 +45,7 @@ def plots(simulation: Simulation) -> Mapping[str, str]:
             "grid.alpha": 0.3,
         }
     ):
-        return {name: _svg(draw(simulation)) for name, draw in drawn.items()}
+        return {name: svg_of(draw(simulation)) for name, draw in drawn.items()}
 
 
 def _waits(simulation: Simulation) -> Figure:
@@ -206,7 +206,7 @@ def _days(seconds: npt.ArrayLike, simulation: Simulation) -> npt.NDArray[np.floa
     return (np.asarray(seconds) - epoch_s(submitted(simulation.trace[0]))) / SECONDS_PER_DAY
 
 
-def _svg(figure: Figure) -> str:
+def svg_of(figure: Figure) -> str:
     stream = io.StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": "csched"})
     text = stream.getvalue()
