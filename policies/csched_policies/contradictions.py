@@ -7,30 +7,27 @@ fleet: rules of which each leaves a site, and all together none.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain, combinations, product
+from itertools import islice, product
 from math import prod
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, Final
 
 from csched.domain.site import Fleet
 from csched.errors import InputError
 from csched_policies.clause import Clause
 from csched_policies.facts import Facts, Tenant, label_facts
-from csched_policies.groups import CONDITION_PATH, Member
-from csched_policies.operators import Sight
 from csched_policies.policy_set import Content
 from csched_policies.rule import Rule
+from csched_policies.satisfiable import (
+    OTHER,
+    contradiction,
+    leave_no_site,
+    scalars_told_apart,
+    values_told_apart,
+)
 from csched_policies.table import Judge, Table
-from csched_policies.vocabulary import COUNTRIES, VOCABULARY, Attribute, Kind, Law, Sector
-
-T = TypeVar("T")
+from csched_policies.vocabulary import VOCABULARY, Law, Sector
 
 MAX_COMBINATIONS: Final = 200_000
-OTHER: Final = "another"
-"""Stands for every name that no rule and no fact mentions."""
-_NEVER_EMPTY: Final = frozenset({"site.storage_countries", "site.support.countries"})
-_CONDITIONS: Final = tuple(
-    word for part in get_args(Member.model_fields["condition"].annotation) for word in get_args(part)
-)
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,9 @@ class LabelSpace:
         self._content = content
         self._paths = sorted({path for rule in content.rules for path in rule.reads if not path.startswith("site.")})
         own = [path for path in self._paths if not path.startswith("tenant.") and path != "data.law"]
-        self._values = {path: _values(VOCABULARY[path], list(_clauses_on(path, content.rules))) for path in own}
+        self._values = {
+            path: values_told_apart(VOCABULARY[path], list(_clauses_on(path, content.rules))) for path in own
+        }
         self._tenants = list(_tenants(content)) if len(own) < len(self._paths) else [{}]
 
     def __len__(self) -> int:
@@ -106,6 +105,17 @@ def find_conflicts(content: Content, fleet: Fleet | None, now: datetime) -> tupl
     return tuple(sorted(conflicts, key=lambda conflict: (len(conflict.rules), conflict.rules)))
 
 
+def dead_rules(content: Content, now: datetime) -> tuple[str, ...]:
+    """Rules that are for no job at all: nothing that a job may say meets their `when`, now or later."""
+    return tuple(rule.id for rule in content.rules if _is_dead(rule, content, now))
+
+
+def _is_dead(rule: Rule, content: Content, now: datetime) -> bool:
+    alone = Content((rule,), content.groups, content.tenants)
+    judge = Judge(alone.rules, alone.groups, (), now)
+    return not any(judge.applies(rule, labels) for labels in islice(LabelSpace(alone), MAX_COMBINATIONS))
+
+
 def _applied(content: Content) -> Content:
     return Content(tuple(rule for rule in content.rules if rule.applied), content.groups, content.tenants)
 
@@ -114,90 +124,30 @@ class _Imaginable:
     """Whether any site at all could meet the rules for a kind of job."""
 
     def __init__(self, content: Content, now: datetime) -> None:
-        self._rules = content.rules
-        self._groups = content.groups
+        self._content = content
         self._now = now
         self._judge = Judge(content.rules, content.groups, (), now)
 
     def conflict(self, labels: Facts) -> tuple[tuple[str, ...], str] | None:
-        applicable = [rule for rule in self._rules if self._judge.applies(rule, labels)]
-        by_path: dict[str, list[tuple[str, Clause]]] = {}
-        for rule in applicable:
-            for clause in rule.require:
-                by_path.setdefault(clause.path, []).append((rule.id, clause))
-        for path, asked in by_path.items():
-            for some in _smallest_first(asked):
-                if not self._satisfiable(path, [clause for _, clause in some], labels):
-                    return tuple(sorted({rule for rule, _ in some})), path
-        return None
-
-    def _satisfiable(self, path: str, clauses: Sequence[Clause], labels: Facts) -> bool:
-        """Some value of the fact meets all clauses; what hangs on an unknown label might."""
-        attribute = VOCABULARY[path]
-        if not attribute.of_site or attribute.kind is Kind.CERTIFICATES:
-            return True
-        if attribute.kind is Kind.COUNTRIES and path not in _NEVER_EMPTY:
-            return True
-        facts = {**labels, CONDITION_PATH: _CONDITIONS}
-        return any(
-            all(clause.holds(Sight({**facts, path: value}, self._groups, self._now)) is not False for clause in clauses)
-            for value in _values(attribute, clauses)
-        )
+        applicable = [rule for rule in self._content.rules if self._judge.applies(rule, labels)]
+        return contradiction(applicable, labels, self._content.groups, self._now)
 
 
 def _fleet_conflict(table: Table, labels: Facts) -> tuple[tuple[str, ...], None] | None:
     """The smallest set of rules that leaves no site of the fleet."""
     row = table.row(labels)
-    if any(verdict.allowed for verdict in row):
-        return None
-    refused: dict[str, set[str]] = {}
-    for verdict in row:
-        for reason in verdict.denials:
-            refused.setdefault(str(reason.rule), set()).add(verdict.site)
-    for some in _smallest_first(sorted(refused)):
-        if len(set().union(*(refused[rule] for rule in some))) == len(row):
-            return tuple(some), None
-    raise AssertionError(row)
-
-
-def _smallest_first(items: Sequence[T]) -> Iterator[tuple[T, ...]]:
-    """One, two or three of the items, then all."""
-    sizes = range(1, min(3, len(items)) + 1)
-    yield from chain.from_iterable(combinations(items, size) for size in sizes)
-    yield tuple(items)
+    return None if any(verdict.allowed for verdict in row) else (leave_no_site(row), None)
 
 
 def _clauses_on(path: str, rules: Sequence[Rule]) -> Iterator[Clause]:
     return (clause for rule in rules for clause in rule.clauses if clause.path == path)
 
 
-def _values(attribute: Attribute, clauses: Sequence[Clause]) -> list[Any]:
-    """Values of a label, one for each answer the clauses can give."""
-    if attribute.kind in {Kind.WORDS, Kind.NAMES, Kind.COUNTRIES}:
-        return [(value,) for value in _scalars(attribute, clauses)]
-    return _scalars(attribute, clauses)
-
-
-def _scalars(attribute: Attribute, clauses: Sequence[Clause]) -> list[Any]:
-    if attribute.kind is Kind.TRUTH:
-        return [False, True]
-    if attribute.kind is Kind.NUMBER:
-        edges = sorted({float(clause.operand) for clause in clauses if isinstance(clause.operand, int | float)})
-        return [edges[0] - 1, *edges, edges[-1] + 1] if edges else [0.0]
-    if attribute.is_country:
-        return sorted(COUNTRIES)
-    if attribute.values:
-        return list(attribute.values)
-    named = {name for clause in clauses if isinstance(clause.operand, frozenset) for name in clause.operand}
-    named |= {clause.operand for clause in clauses if isinstance(clause.operand, str)}
-    return [*sorted(named), OTHER]
-
-
 def _tenants(content: Content) -> Iterator[dict[str, Any]]:
     """Labels of each tenant that facts or rules name, and of strangers of every sector and law."""
     for name in sorted(content.tenants):
         yield label_facts({"tenant": name}, content.tenants)
-    named = set(_scalars(VOCABULARY["tenant.id"], list(_clauses_on("tenant.id", content.rules))))
+    named = set(scalars_told_apart(VOCABULARY["tenant.id"], list(_clauses_on("tenant.id", content.rules))))
     for name in sorted(named - content.tenants.keys() - {OTHER}):
         yield from _strangers(name, content)
     yield from _strangers(OTHER, content)

@@ -4,7 +4,7 @@ A row of the table is the verdict on one class of jobs: all jobs whose labels th
 The table holds from one instant at which evidence or a group changes to the next; after that it is made anew.
 """
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -20,6 +20,7 @@ from csched_policies.facts import COLUMN, Dataset, Facts, Tenant, ends_of_eviden
 from csched_policies.groups import Groups
 from csched_policies.operators import Sight
 from csched_policies.rule import Rule
+from csched_policies.satisfiable import contradiction, leave_no_site
 
 Row = tuple[SiteVerdict, ...]
 
@@ -75,30 +76,30 @@ class Judge:
         instants |= {instant for each in exemptions for instant in (each.since, each.until)}
         self.since = max((instant for instant in instants if instant <= now), default=_NEVER)
         self.before = min((instant for instant in instants if instant > now), default=_EVER)
-        self._groups = groups
+        self.groups = groups
         self._now = now
         self._later = sorted(instant for instant in instants if instant > now)
 
     def finding(self, rule: Rule, clause: Clause, facts: Facts, ends: Mapping[str, datetime]) -> Finding:
         """What `clause` says of the site (and the labels) in `facts`, each of which counts until its end."""
-        sight = Sight(facts, self._groups, self._now, ends)
+        sight = Sight(facts, self.groups, self._now, ends)
         if not clause.holds(sight):
             return Finding(denial=_denial(rule, clause, sight))
         for instant in self._later if _changes(clause) or not clause.reads.isdisjoint(ends) else ():
-            if not clause.holds(Sight(facts, self._groups, instant, ends)):
+            if not clause.holds(Sight(facts, self.groups, instant, ends)):
                 return Finding(until=instant, until_reason=_expiry(rule, clause, facts, instant))
         return _MET
 
     def unknown_labels(self, rule: Rule, labels: Facts) -> tuple[tuple[Clause, tuple[str, ...]], ...]:
         """Clauses of `when` that read a fact which this job does not have."""
-        sight = Sight(labels, self._groups, self._now)
+        sight = Sight(labels, self.groups, self._now)
         return tuple((clause, missing) for clause in rule.when if (missing := clause.missing(sight)))
 
     def applies(self, rule: Rule, labels: Facts) -> bool:
         """Whether the rule is for such a job, now or at any later change of a group: the job may run until then."""
         instants = [self._now, *self._later] if any(_changes(clause) for clause in rule.when) else [self._now]
         return any(
-            all(clause.holds(Sight(labels, self._groups, instant)) for clause in rule.when) for instant in instants
+            all(clause.holds(Sight(labels, self.groups, instant)) for clause in rule.when) for instant in instants
         )
 
 
@@ -169,8 +170,24 @@ class Table:
         row = self._by_states.get(key)
         if row is None:
             row = tuple(self._verdict(states, exempt, index, labels) for index in range(len(self._sites)))
+            if row and not any(verdict.allowed for verdict in row):
+                row = self._contradicted(row, labels)
             self._by_states[key] = row
         return row
+
+    def _contradicted(self, row: Row, labels: Facts) -> Row:
+        """A row that allows nothing, with one reason more where it is the rules that leave no site between them."""
+        excepted = {use.rule for verdict in row for use in verdict.exceptions}
+        bind = [rule for rule in self._rules if rule.applied and rule.id not in excepted]
+        rules = [rule for rule in bind if self._judge.applies(rule, labels)]
+        found = contradiction(rules, labels, self._judge.groups, self._now)
+        between, path = found or (leave_no_site(row), None)
+        if len(between) == 1:
+            return row
+        return tuple(
+            verdict.model_copy(update={"denials": _tiered([*verdict.denials, _contradiction(verdict, between, path)])})
+            for verdict in row
+        )
 
     def _state(self, rule: Rule, labels: Facts) -> _State:
         """What a rule makes of these labels; jobs of which every rule makes the same get the same verdicts."""
@@ -213,7 +230,7 @@ class Table:
         first = min(ends, key=lambda finding: finding.until or _EVER, default=_MET)
         return SiteVerdict(
             site=site,
-            denials=tuple(sorted(denials, key=lambda reason: reason.code.tier)),
+            denials=_tiered(denials),
             latest_end=first.until,
             latest_end_reason=first.until_reason,
             advice=tuple(advice),
@@ -262,7 +279,7 @@ def _intersection(verdicts: Sequence[SiteVerdict]) -> SiteVerdict:
     denials = dict.fromkeys(reason for verdict in verdicts for reason in verdict.denials)
     return SiteVerdict(
         site=first.site,
-        denials=tuple(sorted(denials, key=lambda reason: reason.code.tier)),
+        denials=_tiered(denials),
         latest_end=first.latest_end,
         latest_end_reason=first.latest_end_reason,
         advice=tuple(dict.fromkeys(reason for verdict in verdicts for reason in verdict.advice)),
@@ -309,6 +326,23 @@ def _denial(rule: Rule, clause: Clause, sight: Sight) -> Reason:
         seen=shown(seen),
         needed=clause.asks(sight.facts),
         message=f"{clause.path} is {_spelled(seen)}, and rule {rule.id} needs {clause.asks(sight.facts)}{more}",
+    )
+
+
+def _tiered(denials: Iterable[Reason]) -> tuple[Reason, ...]:
+    return tuple(sorted(denials, key=lambda reason: reason.code.tier))
+
+
+def _contradiction(verdict: SiteVerdict, rules: tuple[str, ...], path: str | None) -> Reason:
+    names = f"{', '.join(rules[:-1])} and {rules[-1]}"
+    why = f"no site can meet them, because of {path}" if path else "each leaves a site of this fleet, together none"
+    return Reason(
+        site=verdict.site,
+        code=ReasonCode.POLICY_CONTRADICTION,
+        rule=rules[0],
+        clause=path or "site",
+        needed=f"rules {names}",
+        message=f"rules {names} contradict each other for such a job: {why}",
     )
 
 

@@ -46,7 +46,8 @@ def job_facts(columns):
 
 
 def said(reasons):
-    return {(reason.rule, reason.clause, ANSWERS[reason.code]) for reason in reasons}
+    """What the clauses say; that rules contradict each other is no clause's answer."""
+    return {(reason.rule, reason.clause, ANSWERS[reason.code]) for reason in reasons if reason.code in ANSWERS}
 
 
 def compare(rules, crowd, places, now):

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from policy_strategies import CLASSES, NOW, fleet, job, policies, rule_sets, sites
 
-from csched_policies.contradictions import Conflict, count_kinds, find_conflicts
+from csched.domain.verdict import ReasonCode
+from csched_policies.contradictions import Conflict, count_kinds, dead_rules, find_conflicts
 from csched_policies.load import load_sources
 from csched_policies.review import remarks
 
@@ -114,6 +115,58 @@ def test_a_job_that_finds_no_site_was_announced(rules, facts, data_class) -> Non
     row = loaded.screen([one], on, NOW)["j"]
     announced = find_conflicts(loaded.content, on, NOW)
     assert announced or any(verdict.allowed for verdict in row)
+
+
+def reasons(job_columns, *texts, on):
+    loaded = load_sources({f"{n}.yaml": text for n, text in enumerate(texts)} | {"facts/tenants.yaml": TENANTS})
+    one = job({"job": "j", "gpus": 1, "time_limit_s": 60, **job_columns})
+    return [
+        [(reason.rule, reason.clause) for reason in verdict.denials if reason.code is ReasonCode.POLICY_CONTRADICTION]
+        for verdict in loaded.screen([one], on, NOW)["j"]
+    ]
+
+
+def test_a_job_learns_that_two_rules_leave_it_no_site_anywhere() -> None:
+    on = fleet([{"country": "FR"}, {"country": "DE"}])
+    columns = {"data_class": "health", "tenant": "acme"}
+    assert reasons(columns, HEALTH, ACME, on=on) == [[("acme", "site.country")]] * 2
+    assert reasons({**columns, "tenant": "clinic"}, HEALTH, ACME, on=on) == [[], []]
+
+
+def test_a_job_learns_that_the_fleet_has_no_site_for_two_rules_together() -> None:
+    certified = rule("certified", "require: {site.spe: {eq: true}}")
+    french = rule("french", "require: {site.country: {in: [FR]}}")
+    two = fleet([{"country": "FR", "spe": False}, {"country": "DE", "spe": True}])
+    assert reasons({}, certified, french, on=two) == [[("certified", "site")]] * 2
+    assert reasons({}, certified, on=fleet([{"spe": False}])) == [[]]
+
+
+def test_the_reason_names_the_rules_and_says_why() -> None:
+    loaded = load_sources({"a.yaml": HEALTH, "b.yaml": ACME, "facts/tenants.yaml": TENANTS})
+    one = job({"job": "j", "gpus": 1, "time_limit_s": 60, "data_class": "health", "tenant": "acme"})
+    *_, reason = loaded.screen([one], fleet([{"country": "FR"}]), NOW)["j"][0].denials
+    assert reason.message == (
+        "rules acme and health contradict each other for such a job: no site can meet them, because of site.country"
+    )
+
+
+@pytest.mark.parametrize(
+    ("when", "dead"),
+    [
+        ("data.class: {at_least: special, at_most: personal}", True),
+        ("job.gpus: {ge: 8, le: 4}", True),
+        ("tenant.sector: {in: [health]}, tenant.id: {in: [acme]}", True),
+        ("tenant.country: {in: [DE], not_in: ['@EEA']}", True),
+        ("data.class: {at_least: special, at_most: special}", False),
+        ("job.gpus: {ge: 8, le: 8}", False),
+        ("tenant.sector: {in: [health]}, tenant.id: {in: [clinic]}", False),
+        ("tenant.id: {in: [stranger]}", False),
+    ],
+)
+def test_a_rule_that_is_for_no_job_is_dead(when: str, dead: bool) -> None:
+    text = rule("r", f"when: {{{when}}}\nrequire: {{site.country: {{in: [FR]}}}}")
+    loaded = load_sources({"a.yaml": text, "facts/tenants.yaml": TENANTS})
+    assert dead_rules(loaded.content, NOW) == (("r",) if dead else ())
 
 
 def test_kinds_of_jobs_are_counted() -> None:

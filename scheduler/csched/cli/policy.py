@@ -54,7 +54,7 @@ def check(output: Output, folder: Path, fleet_file: Path | None, now: datetime |
 
     Exit code 3 with file, line and field for a mistake, and for rules that contradict each other.
     """
-    from csched_policies.contradictions import count_kinds, find_conflicts
+    from csched_policies.contradictions import count_kinds, dead_rules, find_conflicts
     from csched_policies.review import remarks
 
     policies, fleet, at = *_load(folder, fleet_file), now or SystemClock().now()
@@ -62,7 +62,8 @@ def check(output: Output, folder: Path, fleet_file: Path | None, now: datetime |
     contradictions = [conflict for conflict in conflicts if conflict.is_contradiction]
     if contradictions:
         raise _contradiction(contradictions, policies)
-    warnings = [*(conflict.message for conflict in conflicts), *remarks(policies.content, fleet, at)]
+    dead = [f"rule {name} is for no job: nothing meets its `when`" for name in dead_rules(policies.content, at)]
+    warnings = [*(conflict.message for conflict in conflicts), *dead, *remarks(policies.content, fleet, at)]
     document = {
         "digest": policies.digest,
         "rules": [
