@@ -1,18 +1,29 @@
 """Drawings show every GPU once, the job's in its colour and its slowest edge in red; whatever names contain."""
 
+import json
 from pathlib import Path
 from xml.parsers import expat
 
 import pytest
 
 from csched.cli import main
-from csched.domain.plan import Placement
+from csched.domain.job import Pattern
+from csched.domain.plan import Placement, Plan
 from csched.domain.site import Partition, Site
 from csched.errors import InputError
 from csched.testing.builders import MONDAY
 from csched.topology.catalogue import shipped
 from csched.topology.graph import Medium
-from csched.topology.scene import Holding, Slowest, Use, hardware_scene, holdings_of, scene_of_part, site_scene
+from csched.topology.scene import (
+    Holding,
+    Slowest,
+    Use,
+    hardware_scene,
+    holdings_of,
+    job_slowdown,
+    scene_of_part,
+    site_scene,
+)
 from csched.topology.sketch import lines
 from csched.topology.svg import document
 
@@ -121,6 +132,37 @@ def test_show_draws_a_site_and_writes_the_svg(tmp_path: Path, capsys):
     assert classes(file.read_text(encoding="utf-8"))
     assert main(["topo", "show", "essonne/gb300-d001", "--quiet"]) == 0
     assert capsys.readouterr().out.split() == ["gb300-d001"]
+
+
+def test_show_says_what_a_jobs_places_cost_it(tmp_path: Path, capsys):
+    figures = dict.fromkeys(("kwh", "carbon_kg", "topology_kg", "egress_kg", "wait_h", "cost_kg"), 0.0)
+    place = {"site": "bologna", "partition": "a100", "start": MONDAY, "end": MONDAY, "domains": ()}
+    placed = Placement.model_validate(
+        {"job": "split", "gpus": 8, "nodes": ("a100-n0001", "a100-n0002"), **place, **figures}
+    )
+    zeros = dict.fromkeys(("placed_cost_kg", "cost_kg", "bound_kg", "gap", "seed", "build_s", "solve_s"), 0)
+    told = {"solver": "test", "certificate": None, "policy_digest": None, "carbon_source": "test", "unplaced": ()}
+    plan = Plan.model_validate(
+        {"now": MONDAY, "horizon_h": 1, "slot_min": 15, "status": "feasible", "placements": (placed,), **zeros, **told}
+    )
+    file = tmp_path / "plan.json"
+    file.write_text(plan.model_dump_json(by_alias=True))
+    drawn = ["topo", "show", "bologna", "--plan", str(file), "--job", "split"]
+    assert main([*drawn, "--pattern", "tp8"]) == 0
+    assert "4 of 8 TP ranks cross InfiniBand: +0 % step time" in capsys.readouterr().out, "no shape of quads is better"
+    assert main([*drawn, "--pattern", "fsdp", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sigma"] == 1
+    assert main([*drawn[:2], "bologna/a100-n0001", *drawn[3:], "--pattern", "dp"]) == 2
+
+
+def test_a_job_in_more_domains_than_it_needs_is_slower():
+    holdings = {"gpu-d001-n01": [Holding("tp", 4)], "gpu-d002-n01": [Holding("tp", 4)]}
+    scene = site_scene(site("gb300-nvl72", 36), shipped(), holdings, "tp")
+    found = job_slowdown(scene, Pattern.TP8)
+    assert found is not None
+    assert found.sigma > 1.1
+    assert found.sentence().startswith("4 of 8 TP ranks cross InfiniBand: +")
+    assert job_slowdown(scene_of_part(scene, "gpu-d001"), Pattern.NONE) is None
 
 
 def test_show_of_what_is_not_there_says_what_is(tmp_path, capsys):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from csched.topology.graph import Topology
     from csched.topology.scene import Scene
 
+_PATTERNS = ("dp", "fsdp", "tp8", "pp", "ep", "rl")
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -142,6 +143,7 @@ def calibrate(output: Output, file: Path, key: str) -> None:
 @click.option("--fleet", "fleet_file", type=_FILE, help="Fleet YAML; default is that of the settings.")
 @click.option("--plan", "plan_file", type=_FILE, help="A plan (JSON) whose jobs that start at once are drawn as used.")
 @click.option("--job", metavar="ID", help="The plan's job to show, with the edge that slows it.")
+@click.option("--pattern", type=click.Choice(_PATTERNS), help="How the job's ranks talk: says what its places cost it.")
 @click.option("--svg", "svg_file", type=_FILE, help="Also write the drawing as SVG.")
 @output_options
 def show(
@@ -151,6 +153,7 @@ def show(
     fleet_file: Path | None,
     plan_file: Path | None,
     job: str | None,
+    pattern: str | None,
     svg_file: Path | None,
 ) -> None:
     """Draw a site, an NVLink domain or a node, or one domain of a kind of hardware.
@@ -159,13 +162,18 @@ def show(
     Examples:
       csched topo show gh200-quad
       csched topo show essonne --plan plan.json --job llama --svg essonne.svg
-      csched topo show essonne/gb300-d001 --plan plan.json --job llama
+      csched topo show essonne --plan plan.json --job llama --pattern fsdp
     """
-    from csched.errors import InputError, Where
+    from csched.domain.job import Pattern
+    from csched.errors import InputError, UsageError, Where
+    from csched.topology.scene import job_slowdown
     from csched.topology.sketch import lines
     from csched.topology.svg import document
 
+    if pattern is not None and (job is None or "/" in what):
+        raise UsageError("--pattern needs a whole site and a job", hint="write SITE --plan PLAN.json --job ID")
     scene = _scene(what, fleet_file, plan_file, job)
+    slower = job_slowdown(scene, Pattern(pattern)) if pattern is not None else None
     if svg_file is not None:
         try:
             svg_file.write_text(document(scene), encoding="utf-8")
@@ -181,9 +189,11 @@ def show(
         for domain in partition.domains
     ]
     slowest = scene.slowest and {"medium": scene.slowest.medium.value, "gb_per_s": scene.slowest.gb_per_s}
-    drawn = {"shown": scene.title, "job": scene.job, "slowest": slowest, "domains": domains}
+    said = slower.sentence() if slower else "not reckoned: no pattern, or no figure" if pattern else None
+    cost = {"sigma": slower.sigma if slower else None, "cost": said} if pattern else {}
+    drawn = {"shown": scene.title, "job": scene.job, "slowest": slowest, **cost, "domains": domains}
     names = [str(domain["domain"]) for domain in domains]
-    output.show(Rendered(drawn, names, ["\n".join(lines(scene))]))
+    output.show(Rendered(drawn, names, ["\n".join(lines(scene)), *([said] if said else [])]))
 
 
 def _scene(what: str, fleet_file: Path | None, plan_file: Path | None, job: str | None) -> "Scene":

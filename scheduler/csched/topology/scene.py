@@ -1,17 +1,19 @@
 """What a drawing of a site, a domain or a node shows: GPUs free, used or of one job, and where that job is slowest."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from csched.domain.hardware import Hardware
+from csched.domain.job import Pattern
 from csched.domain.plan import Placement
 from csched.domain.site import Partition, Site
 from csched.errors import InputError
 from csched.formats.validation import did_you_mean
-from csched.topology.communication import inside_level
+from csched.topology.communication import Slowdown, inside_level, slowdown
 from csched.topology.graph import Kind, Medium, of_kind
 from csched.topology.site_graph import domain_name, nic_count, node_name, site_graph
+from csched.topology.workload import workload_of
 
 
 class Use(StrEnum):
@@ -117,6 +119,16 @@ def scene_of_part(scene: Scene, name: str) -> Scene:
     known = [domain.name for partition in scene.partitions for domain in partition.domains]
     hint = did_you_mean(name, known) or "domains are called as in a plan, such as gb300-d001"
     raise InputError(f"`{name}` is no domain and no node of `{scene.title}`", hint=hint)
+
+
+def job_slowdown(scene: Scene, pattern: Pattern) -> Slowdown | None:
+    """What the places of the scene's job cost it if its ranks talk by `pattern`; null where that is not known."""
+    for partition in scene.partitions if scene.job is not None else ():
+        shape = [count for domain in partition.domains if (count := domain.gpus.count(Use.JOB))]
+        workload = workload_of(pattern, sum(shape))
+        if workload is not None:
+            return slowdown(replace(workload, split_allowed=True), partition.hardware, shape)
+    return None
 
 
 def hardware_scene(hardware: Hardware) -> Scene:
