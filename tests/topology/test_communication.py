@@ -154,6 +154,9 @@ def test_the_worst_placed_rank_is_named():
     assert (found.bottleneck.group, found.bottleneck.members, found.bottleneck.outside) == ("TP", 8, 2)
     assert found.sentence(3.1).startswith("2 of 8 TP ranks cross InfiniBand: +")
     assert found.sentence(3.1).endswith(" % step time, +3.1 kgCO2e")
+    even = slowdown(workload_of(Pattern.FSDP, 96), shipped()["gb300-nvl72"], (48, 48))
+    assert even is not None
+    assert even.sentence() == "48 of 96 FSDP ranks cross InfiniBand: +0 % step time", "also where NVLink takes longer"
     best = slowdown(workload, hardware, (8,))
     assert best is not None
     assert best.sentence() == "all ranks share NVLink: +0 % step time"

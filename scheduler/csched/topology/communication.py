@@ -61,6 +61,7 @@ class Exposed:
     group: str
     seconds: float
     medium: Medium
+    """The slowest that the group uses."""
     members: int
     outside: int
     """Members that do not lie in the group's largest domain."""
@@ -266,5 +267,5 @@ def _exposed(
         group.kind, group.payload_bytes, spread, near=near, far=far, efficiency=efficiency
     )
     seconds = (1 - group.overlap) * group.calls * (inside_s + across_s)
-    medium = far.medium if across_s > inside_s else near.medium
+    medium = far.medium if spread.domains > 1 else near.medium
     return Exposed(group.name, seconds, medium, spread.members, spread.members - spread.most)
