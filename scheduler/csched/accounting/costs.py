@@ -4,6 +4,7 @@ Energies include the site's PUE where the name says `kwh`; `it_kw` is what the I
 kgCO2e or, for waiting and leaving out, kgCO2e-equivalents by the fleet's exchange rates. Nothing is rounded.
 """
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -36,22 +37,30 @@ def topology_kg(sigma: float, carbon: float) -> float:
     return (sigma - 1.0) * carbon
 
 
-def egress_kg(job: Job, site: Site, fleet: Fleet) -> float:
-    """Carbon of moving the job's data to `site`; nothing where no data moves."""
-    if not _data_moves(job, site):
+def egress_kg_per_gb(data_site: str | None, site: Site, fleet: Fleet) -> float:
+    """The link's own rate, else the fleet's; nothing where no data moves."""
+    if not _data_moves(data_site, site):
         return 0.0
-    link = fleet.link(str(job.data_site), site.id)
+    link = fleet.link(str(data_site), site.id)
     if link is None or link.g_co2_per_gb is None:
-        return job.data_gb * fleet.objective.egress_kg_per_gb
-    return job.data_gb * (link.g_co2_per_gb / G_PER_KG)
+        return fleet.objective.egress_kg_per_gb
+    return link.g_co2_per_gb / G_PER_KG
+
+
+def egress_kg(job: Job, site: Site, fleet: Fleet) -> float:
+    """Carbon of moving the job's data to `site`."""
+    return job.data_gb * egress_kg_per_gb(job.data_site, site, fleet)
+
+
+def transfer_gbit_per_s(data_site: str | None, site: Site, fleet: Fleet) -> float:
+    """How fast data reaches `site`; infinite where none moves or where no link says how fast it would."""
+    link = fleet.link(str(data_site), site.id) if _data_moves(data_site, site) else None
+    return link.gbit_per_s if link else math.inf
 
 
 def transfer_s(job: Job, site: Site, fleet: Fleet) -> float:
-    """Seconds the start waits for the job's data; 0 where no data moves or where no link says how fast it would."""
-    if not _data_moves(job, site):
-        return 0.0
-    link = fleet.link(str(job.data_site), site.id)
-    return job.data_gb * BITS_PER_BYTE / link.gbit_per_s if link else 0.0
+    """Seconds the start waits for the job's data."""
+    return job.data_gb * BITS_PER_BYTE / transfer_gbit_per_s(job.data_site, site, fleet)
 
 
 def ready(job: Job, now: datetime) -> datetime:
@@ -113,5 +122,5 @@ def bill(
     )
 
 
-def _data_moves(job: Job, site: Site) -> bool:
-    return job.data_site is not None and job.data_site != site.id
+def _data_moves(data_site: str | None, site: Site) -> bool:
+    return data_site is not None and data_site != site.id

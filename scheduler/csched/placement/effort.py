@@ -22,6 +22,8 @@ class Effort:
     squeaks: int
     tiers: tuple[float, ...]
     tier_rounds: int
+    tier_step: float
+    """First step of a tier's prices; see `prices.improve`."""
     tier_squeaks: int
     tier_turns: int
     turns: int
@@ -34,8 +36,9 @@ class Effort:
         return Effort(
             price_rounds=20 + min(work // 5, 180),
             squeaks=1 + round(min(work // 200, 5) / crowd),
-            tiers=() if work < 100 else TIERS if crowd == 1.0 else TIERS[1::2],
-            tier_rounds=min(work // 20, 50),
+            tiers=() if work < 100 else TIERS,
+            tier_rounds=min(work // 20, 50) if crowd == 1.0 else min(work // 10, 100),
+            tier_step=0.2 if crowd == 1.0 else 0.4,
             tier_squeaks=min(work // 10, 100),
             tier_turns=min(work, 1_000) * min(3, len(problem.jobs)),
             turns=min(work, 4_000) * min(10, len(problem.jobs)),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntFlag, auto
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 L = TypeVar("L")
+V = TypeVar("V")
 
 POWER_UNIT_KW = 1e-9
 """One microwatt."""
@@ -311,18 +312,20 @@ class _Sized:
         self.gpus_held = np.zeros(shape, dtype=np.int64)
         self.power = np.zeros(shape, dtype=np.int64)
         self.kg_per_intensity = np.zeros(shape)
-        self.egress_kg = np.zeros(shape)
-        self.transfer_s = np.zeros(shape)
-        moving = [(index, job) for index, job in enumerate(jobs) if job.data_site is not None and job.data_gb > 0]
+        data_gb = np.array([job.data_gb for job in jobs])
+        data_sites = [job.data_site for job in jobs]
+        egress = _by_label(data_sites, rooms, lambda held, room: costs.egress_kg_per_gb(held, room.site, fleet), float)
+        gbit_per_s = _by_label(
+            data_sites, rooms, lambda held, room: costs.transfer_gbit_per_s(held, room.site, fleet), float
+        )
+        self.egress_kg = data_gb[:, None] * egress
+        self.transfer_s = data_gb[:, None] * costs.BITS_PER_BYTE / gbit_per_s
         for column, room in enumerate(rooms):
             node = room.hardware.gpus_per_node
             self.gpus_held[:, column] = np.where(self.gpus < node, self.gpus, -(-self.gpus // node) * node)
             kw = self.gpus * room.hardware.kw_per_gpu * load
             self.power[:, column] = np.maximum(1, np.floor(kw / POWER_UNIT_KW))
             self.kg_per_intensity[:, column] = kw * fleet.pue(room.site) / G_PER_KG
-            for row, job in moving:
-                self.egress_kg[row, column] = costs.egress_kg(job, room.site, fleet)
-                self.transfer_s[row, column] = costs.transfer_s(job, room.site, fleet)
 
 
 def power_units(kw: float) -> int:
@@ -380,11 +383,14 @@ def _wishes(
     fleet = snapshot.fleet
     pinned = [fleet.home_site(job.home_site, job.tenant) if job.portable is False else None for job in jobs]
     return [
-        (Rule.COUNTRY, _by_label([job.countries for job in jobs], rooms, _country_unwanted)),
-        (Rule.NOT_PORTABLE, _by_label(pinned, rooms, lambda home, room: home is not None and room.site.id != home)),
-        (Rule.HARDWARE, _by_label([job.hardware for job in jobs], rooms, _hardware_unwanted)),
+        (Rule.COUNTRY, _by_label([job.countries for job in jobs], rooms, _country_unwanted, bool)),
+        (
+            Rule.NOT_PORTABLE,
+            _by_label(pinned, rooms, lambda home, room: home is not None and room.site.id != home, bool),
+        ),
+        (Rule.HARDWARE, _by_label([job.hardware for job in jobs], rooms, _hardware_unwanted, bool)),
         (Rule.TOO_LARGE, gpus_held > np.array([room.gpus for room in rooms], dtype=np.int64)[None, :]),
-        (Rule.DRAINED, _by_label([None] * len(jobs), rooms, lambda _, room: room.site.id in snapshot.drained)),
+        (Rule.DRAINED, _by_label([None] * len(jobs), rooms, lambda _, room: room.site.id in snapshot.drained, bool)),
     ]
 
 
@@ -396,11 +402,13 @@ def _hardware_unwanted(kinds: tuple[str, ...], room: Room) -> bool:
     return bool(kinds) and room.partition.hardware not in kinds
 
 
-def _by_label(labels: Sequence[L], rooms: Sequence[Room], broken: Callable[[L, Room], bool]) -> Flags:
-    """A rule that reads one label of the job: judged once for each label and room; shape (J, P)."""
+def _by_label(
+    labels: Sequence[L], rooms: Sequence[Room], value: Callable[[L, Room], float], dtype: type[V]
+) -> npt.NDArray[Any]:
+    """What depends on one label of the job and on the room, reckoned once for each pair; shape (J, P)."""
     codes: dict[L, int] = {}
     column = np.array([codes.setdefault(label, len(codes)) for label in labels], dtype=np.int64)
-    table = np.array([[broken(label, room) for room in rooms] for label in codes], dtype=bool)
+    table = np.array([[value(label, room) for room in rooms] for label in codes], dtype=dtype)
     return table.reshape(len(codes), len(rooms))[column]
 
 

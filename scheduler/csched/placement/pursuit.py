@@ -15,8 +15,8 @@ from csched.placement.search import Search
 
 EXACT_JOBS, SAMPLED_JOBS = 4_000, 8_000
 """Of more jobs than both together, the biggest stand for themselves in a sample and the others for several."""
-TIER_STEP, WARM_STEP = 0.2, 0.05
-"""First steps of prices that are nearly right already; see `prices.improve`."""
+WARM_STEP = 0.05
+"""First step of prices that are nearly right already; see `prices.improve`."""
 TIER_JOBS = 200
 """A tier of so many jobs gets all its rounds, a larger one fewer."""
 POLISHES = 4
@@ -90,7 +90,9 @@ def _descend(
         tier, left = order[begin:end], search.beside(schedule)
         if begin > 0:
             rest = Search(problem.part(order[begin:], left.gpus, left.power))
-            prices = improve(_dual(rest), prices, effort.tier_rounds, TIER_STEP, go_on=lambda: not watch.over(0.7))
+            prices = improve(
+                _dual(rest), prices, effort.tier_rounds, effort.tier_step, go_on=lambda: not watch.over(0.7)
+            )
         part = Search(problem.part(tier, left.gpus, left.power))
         tolled = part.guide(prices)
         counts = part.true if end == len(order) else tolled
