@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -228,5 +229,12 @@ def test_the_daemon_keeps_the_last_good_set_and_says_that_another_is_refused(pla
     place.sign()
     beat()
     assert place.app.policies.digest != digest
+    (place.folder / "later.yaml").write_text("id: later\n")
     daemon.start()
+    deadline = time.monotonic() + 60
+    while "policies" not in place.app.store.health().errors:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     daemon.stop()
+    assert "not among the signed files" in place.app.store.health().errors["policies"]
+    assert "policies" in health(place.app)["failing"]
