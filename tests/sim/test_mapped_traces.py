@@ -1,7 +1,9 @@
 """Tables of any origin, read by a mapping file."""
 
+import gzip
 import re
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -105,14 +107,17 @@ def test_a_column_that_the_table_does_not_have_is_named(tmp_path: Path) -> None:
 def test_surf_is_read_once_a_size_is_stated(
     tmp_path: Path, shared: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    table = shared("jobs/surf_2022-06-30_2022-09-30.csv.gz")
+    with gzip.open(shared("jobs/surf_2022-06-30_2022-09-30.csv.gz"), "rt") as whole:
+        table = written(tmp_path / "surf.csv", "".join(islice(whole, 2_001)))
+    with pytest.raises(InputError, match="does not say how large its jobs are"):
+        open_trace(table)
     mapping = written(
         tmp_path / "surf.yaml",
         "time: {format: milliseconds}\n"
         "fields: {job: id, submit: submission_time, runtime_s: {column: duration, unit: ms}, gpus: {value: 1}}\n",
     )
     assert main(["trace", "info", str(table), "--mapping", str(mapping), "--quiet"]) == 0
-    assert capsys.readouterr().out == "124833\n"
+    assert capsys.readouterr().out == "2000\n"
 
 
 def test_the_mappings_that_the_page_shows_are_mappings(tmp_path: Path) -> None:
