@@ -3,16 +3,19 @@
 import ast
 import json
 from datetime import timedelta
+from itertools import product
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from policy_oracle import Oracle
-from policy_strategies import GROUPS, NOW, TENANTS, fleet, job, jobs, rule_sets, sites, sources
+from policy_strategies import CLASSES, GROUPS, NOW, TENANTS, fleet, job, jobs, rule_sets, sites, sources
 from test_exceptions import exceptions
 
+from csched import shipped
 from csched.domain.site import Evidence
+from csched.formats.fleet import read_fleet
 from csched_policies import second_look
 from csched_policies.load import load_sources
 from csched_policies.second_look import UNKNOWN, SecondLook
@@ -153,3 +156,26 @@ def test_it_counts_a_fact_no_longer_than_somebody_vouches_for_it(stated: str, co
     where = fleet([{"operator": {"country": "FR"}}]).model_copy(update={"evidence": vouched})
     assert looked.objections(ONE, where, "s0", NOW, NOW + timedelta(days=1)) == ()
     assert bool(looked.objections(ONE, where, "s0", NOW, NOW + timedelta(days=1, seconds=1))) != counts
+
+
+SHIPPED = sorted([*shipped.policy_library().glob("*.yaml"), *shipped.policy_packs().glob("*.yaml")])
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=[file.stem for file in SHIPPED])
+def test_the_readers_agree_on_every_shipped_rule(file: Path) -> None:
+    """At every site of the shipped fleets, for jobs of every tenant and class of data, that end soon and late."""
+    tenants = (shipped.policy_library().parent / "facts/tenants.yaml").read_text()
+    policies = load_sources({file.name: file.read_text(), "facts/tenants.yaml": tenants})
+    looked, owners = SecondLook(policies.sources()), [None, *policies.content.tenants]
+    kinds = list(product(owners, [None, *CLASSES], [1, 24 * 400]))
+    crowd = [
+        job({"job": f"j{number}", "gpus": 8, "time_limit_s": 3600 * hours, "tenant": owner, "data_class": data_class})
+        for number, (owner, data_class, hours) in enumerate(kinds)
+    ]
+    for where in (read_fleet(shipped.demo_fleet()), read_fleet(shipped.fleets() / "eu-2026.yaml")):
+        for one, row in zip(crowd, policies.screen(crowd, where, NOW).values(), strict=True):
+            end = NOW + timedelta(seconds=one.time_limit_s)
+            for verdict in row:
+                allowed = verdict.allowed and (verdict.latest_end is None or end <= verdict.latest_end)
+                objections = looked.objections(one, where, verdict.site, NOW, end)
+                assert allowed == (objections == ()), (one, verdict, objections)
