@@ -1,4 +1,4 @@
-"""What was changed in a set itself: rules, groups, tenants and exceptions, whatever it means for jobs."""
+"""What was changed in a set itself: rules, groups, tenants, datasets and exceptions, whatever it means for jobs."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from csched_policies.rule import Rule
 @dataclass(frozen=True)
 class ContentChange:
     kind: str
-    """`rule`, `group`, `tenant` or `exception`."""
+    """`rule`, `group`, `tenant`, `dataset` or `exception`."""
     name: str
     change: str
     """`added`, `removed` or `changed`."""
@@ -26,13 +26,14 @@ class ContentChange:
 
 
 def content_changes(old: Content, new: Content) -> tuple[ContentChange, ...]:
-    """Every rule, group, tenant and exception that is not what it was."""
+    """Every rule, group, tenant, dataset and exception that is not what it was."""
     rules = ({rule.id: rule for rule in content.rules} for content in (old, new))
     exceptions = ({each.text.id: each for each in content.exceptions} for content in (old, new))
     return (
         *_changes("rule", *rules, same=lambda a, b: a.document.data == b.document.data, detail=_rule),
         *_changes("group", old.groups.by_name, new.groups.by_name, detail=_group),
-        *_changes("tenant", old.tenants, new.tenants, detail=_tenant),
+        *_changes("tenant", old.tenants, new.tenants, detail=_fields),
+        *_changes("dataset", old.datasets, new.datasets, detail=_fields),
         *_changes("exception", *exceptions, same=lambda a, b: a.text == b.text, detail=_exception),
     )
 
@@ -89,6 +90,6 @@ def _exception(before: Exemption, after: Exemption) -> str:
     return f"ends {format_instant(after.until)}, before {format_instant(before.until)}"
 
 
-def _tenant(before: Any, after: Any) -> str:
-    was, now = before.model_dump(mode="json"), after.model_dump(mode="json")
+def _fields(before: Any, after: Any) -> str:
+    was, now = before.model_dump(mode="json", by_alias=True), after.model_dump(mode="json", by_alias=True)
     return ", ".join(f"{name} {was[name]}, now {now[name]}" for name in was if was[name] != now[name])

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from csched.domain.job import Job
 from csched.domain.site import Fleet
-from csched.domain.verdict import Reason, SiteVerdict
+from csched.domain.verdict import Reason, ReasonCode, SiteVerdict
 from csched_policies.content_changes import ContentChange, content_changes
 from csched_policies.facts import COLUMN, label_facts
 from csched_policies.policy_set import Content, PolicySet
@@ -201,6 +201,8 @@ class _Causes:
                 yield f"group {name} changed"
         if self._old.tenants != self._new.tenants:
             yield "tenants changed"
+        if self._old.datasets != self._new.datasets:
+            yield "datasets changed"
         exceptions = [
             [each.text for each in content.exceptions if each.text.rule.id == rule_id]
             for content in (self._old, self._new)
@@ -210,10 +212,11 @@ class _Causes:
 
 
 def _said(verdict: SiteVerdict, turn: Turn) -> dict[tuple[str, str], Reason]:
-    """Why not, or why only until an instant: (rule, clause) -> reason."""
+    """Why not, or why only until an instant: (rule, clause) -> reason. A contradiction only sums up the others."""
     bound = verdict.latest_end_reason
     reasons = verdict.denials if turn is not Turn.BOUNDED else (bound,) if bound else ()
-    return {(str(reason.rule), str(reason.clause)): reason for reason in reasons}
+    own = (reason for reason in reasons if reason.code is not ReasonCode.POLICY_CONTRADICTION)
+    return {(str(reason.rule), str(reason.clause)): reason for reason in own}
 
 
 def _allowed(row: _Row) -> int:
@@ -225,7 +228,8 @@ def _label_class(old: Content, new: Content) -> tuple[list[str], Callable[[Job],
     reads = {path for content in (old, new) for rule in content.rules for path in rule.reads}
     reads |= {path for content in (old, new) for exemption in content.exceptions for path in exemption.reads}
     words = {path for path in reads & COLUMN.keys() if VOCABULARY[path].kind is not Kind.NUMBER}
-    columns = sorted({COLUMN[path] for path in words})
+    named = {"datasets"} if old.datasets or new.datasets else set()
+    columns = sorted({COLUMN[path] for path in words} | named)
     if not columns:
         return [], lambda _job: ()
     get = attrgetter(*columns)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from policy_strategies import DAYS, GROUPS, NOW, fleet, job, jobs, policies, rule_sets, sites
+from policy_strategies import DAYS, GROUPS, NOW, fleet, job, jobs, policies, rule_sets, sites, sources
 
 from csched import shipped
 from csched.app import App
@@ -17,6 +17,7 @@ from csched.domain.job import Job
 from csched.domain.run import Script
 from csched.settings import Settings
 from csched_policies.difference import Turn, compare
+from csched_policies.load import load_sources
 
 HEAD = {
     "version": 1,
@@ -93,6 +94,29 @@ def test_changed_tenants_show() -> None:
     assert {change.site: change.turn for change in found.classes[0].changes} == {"s0": Turn.CLOSED, "s1": Turn.OPENED}
     assert found.classes[0].changes[0].causes[0].because == ("tenants changed",)
     assert (found.stranded, found.rescued) == (0, 0)
+
+
+def test_changed_datasets_show() -> None:
+    files = sources([rule({"site.country": {"in": ["FR"]}})])
+    old, new = (
+        load_sources({**files, "facts/datasets.yaml": json.dumps({"scans": {"class": data_class}})})
+        for data_class in ("public", "health")
+    )
+    reader = HEALTH.model_copy(update={"data_class": None, "datasets": ("scans",)})
+    found = compare(old, new, [reader], FLEET, NOW)
+    assert [change.message for change in found.content] == ["dataset scans changed: class public, now health"]
+    (one,) = found.classes
+    assert one.labels == {"data.id": ("scans",)}
+    assert {change.site: change.turn for change in one.changes} == {"s1": Turn.CLOSED}
+    assert one.changes[0].causes[0].because == ("datasets changed",)
+
+
+def test_a_new_contradiction_is_told_by_the_clauses_that_make_it() -> None:
+    french, norwegian = rule({"site.country": {"in": ["FR"]}}), rule({"site.country": {"in": ["NO"]}}, "north")
+    found = compare(policies([french]), policies([french, norwegian]), [HEALTH], FLEET, NOW)
+    (change,) = found.classes[0].changes
+    assert found.stranded == 1
+    assert [(cause.rule, cause.seen, cause.needed_after) for cause in change.causes] == [("north", "FR", "one of NO")]
 
 
 def test_jobs_that_lose_their_last_site_are_counted() -> None:
