@@ -23,6 +23,10 @@ class PlainConsole(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(printable(text), **options)
 
+    def on_broken_pipe(self) -> None:
+        """rich would end the program with 1; who reads `csched queue | head` has made no mistake."""
+        raise BrokenPipeError
+
     def draw(self, part: Table | Pairs | RenderableType) -> None:
         if isinstance(part, Table):
             self.print(_table(part))

@@ -1,6 +1,7 @@
 """csched wait: a job's end, as an exit code."""
 
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from csched.cli.output import Output, output_options
 from csched.cli.parameters import DURATION_S
 
 if TYPE_CHECKING:
+    from csched.app import App
     from csched.store.records import JobRecord
 
 _LOOK_EVERY_S = 0.5
@@ -30,21 +32,34 @@ _LOOK_EVERY_S = 0.5
 def command(output: Output, selectors: tuple[str, ...], patience_s: int | None) -> int:
     """Wait until jobs have ended and exit with the first exit code that is not 0 (128 + N after a signal N).
 
+    A job that no site may run as the rules and the job stand is named at once. Where only such jobs are left, waiting
+    ends with exit code 4; with --timeout it goes on until then, for someone may change the job or the rules.
+
     \b
     Examples:
       csched wait 17
       csched submit a.sh && csched wait last && csched submit b.sh
     """
     from csched.app import open_app
-    from csched.errors import Unavailable
+    from csched.errors import NothingPlaced, Unavailable
     from csched.report.jobs import history
 
     with closing(open_app()) as app:
-        chosen = [record.id for record in choose(app.store, selectors)]
+        records = choose(app.store, selectors)
+        chosen = [record.id for record in records]
         remark_daemon(app, output)
+        _remark_held(output, records)
+        refused = {job for job in chosen if _refusal(app, job)}
+        for job in sorted(refused):
+            output.remark(f"no site may run job {job} as it stands: {_refusal(app, job)}; see `csched explain {job}`")
         begun = time.monotonic()
         with output.working("waiting"):
             while alive := [job for job in chosen if not app.store.job(job).state.final]:
+                if patience_s is None and refused.issuperset(alive) and all(_refusal(app, job) for job in alive):
+                    raise NothingPlaced(
+                        f"{len(alive)} of the jobs can start nowhere, so there is nothing to wait for",
+                        hint=f"change what keeps job {alive[0]}: csched explain {alive[0]}",
+                    )
                 if patience_s is not None and time.monotonic() - begun > patience_s:
                     raise Unavailable(
                         f"{len(alive)} of the jobs have not ended after {patience_s} s", hint="csched queue"
@@ -53,6 +68,23 @@ def command(output: Output, selectors: tuple[str, ...], patience_s: int | None) 
         ended = app.store.jobs(ids=chosen)
         output.show(history(ended))
         return next((code for record in ended if (code := exit_code(record))), 0)
+
+
+def _remark_held(output: Output, records: "Sequence[JobRecord]") -> None:
+    for record in records:
+        if record.hold and not record.state.final:
+            output.remark(f"job {record.id} is held and starts only after `csched release {record.id}`")
+
+
+def _refusal(app: "App", job_id: int) -> str | None:
+    """Why no site at all may run the waiting job; null where one may."""
+    from csched.domain.run import JobState
+
+    record = app.store.job(job_id)
+    if record.state is not JobState.PENDING:
+        return None
+    refusals = app.refused_everywhere(record.job)
+    return refusals[0].message if refusals else None
 
 
 def exit_code(record: "JobRecord") -> int:
