@@ -36,7 +36,8 @@ def output(share: float, latency_us: float, level: Level, *, nodes: int = 1, gpu
         seconds = seconds_on(Collective.ALL_REDUCE, size, ranks, level, known)
         algorithm = size / seconds / 1e9
         half = f"{seconds * 1e6:9.3f} {algorithm:7.3f} {algorithm * factor(Collective.ALL_REDUCE, ranks):7.3f}      0"
-        rows.append(f"{size:12} {size // 4:13}     float     sum      -1 {half} {half}")
+        in_place = f"{seconds * 2e6:9.3f} {algorithm / 2:7.3f} {algorithm / 2:7.3f}    N/A"
+        rows.append(f"{size:12} {size // 4:13}     float     sum      -1 {half} {in_place}")
     return title + HEAD.format(ranks="\n".join(lines)) + "\n".join(rows) + "\n# Avg bus bandwidth    : 100.0\n"
 
 

@@ -307,3 +307,11 @@ def test_more_bytes_never_take_less_time(kind, members, one, other):
 def test_a_sentence_names_pcie_too():
     sentence = Slowdown(1.5, Exposed("DP", 1.0, Medium.PCIE, 8, 4)).sentence()
     assert sentence == "4 of 8 DP ranks cross PCIe: +50 % step time"
+
+
+def test_a_faster_shape_that_takes_more_nodes_is_no_saving():
+    # Twelve ranks in a pipeline of four lie better in four quads of three than in three of four; three nodes suffice.
+    quad, workload = shipped()["gh200-quad"], workload_of(Pattern.PP, 12)
+    wide, tight = step(workload, quad, (3, 3, 3, 3)), step(workload, quad, (4, 4, 4))
+    assert wide.total_s < tight.total_s
+    assert slowdown(workload, quad, (3, 3, 3, 3)).sigma == 1

@@ -15,7 +15,11 @@ from csched.testing.builders import MONDAY
 from csched.topology.catalogue import shipped
 from csched.topology.graph import Medium
 from csched.topology.scene import (
+    DomainScene,
     Holding,
+    NodeScene,
+    PartitionScene,
+    Scene,
     Slowest,
     Use,
     hardware_scene,
@@ -96,9 +100,12 @@ def test_many_domains_become_cells_that_fill():
 def test_names_are_text_whatever_they_contain():
     nasty = '"><script>alert(1)</script>&'
     scene = site_scene(site("dgx-h100", 1), shipped(), {"gpu-n0001": [Holding(nasty, 2)]}, nasty)
-    svg = document(scene)
-    assert "<script" not in svg
-    assert classes(svg)
+    hardware = shipped()["dgx-h100"]
+    domain = DomainScene(nasty, (NodeScene(nasty, (Use.FREE,) * 8),))
+    strange = Scene(nasty, (PartitionScene(nasty, hardware, (domain,), {}),))
+    for svg in (document(scene), document(strange)):
+        assert "<script" not in svg
+        assert classes(svg)
 
 
 def test_a_part_that_is_not_there_is_answered_with_the_nearest():

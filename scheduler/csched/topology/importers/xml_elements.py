@@ -75,8 +75,7 @@ class _Builder:
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._characters
         parser.StartDoctypeDeclHandler = self._document_type
-        parser.EntityDeclHandler = self._refuse_entity
-        parser.ExternalEntityRefHandler = self._refuse_entity
+        # Without an inner document type no entity can be declared, and expat reads no outer one: it skips its entities.
         parser.SkippedEntityHandler = self._refuse_entity
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
@@ -102,7 +101,7 @@ class _Builder:
         if has_inner:
             raise InputError("an XML document type of its own is not allowed", hint=_HINT, where=self._where())
 
-    def _refuse_entity(self, *_declaration: object) -> int:
+    def _refuse_entity(self, _name: str, _is_parameter_entity: bool) -> None:
         raise InputError("XML entities are not allowed", hint=_HINT, where=self._where())
 
     def _where(self) -> Where:
