@@ -197,6 +197,7 @@ COLUMN: Final[Mapping[str, str]] = {
 }
 """Path of a label -> the column of the job from which it comes."""
 
+_PATHS: Final = {column: tuple(path for path in COLUMN if COLUMN[path] == column) for column in COLUMN.values()}
 _FROM_TENANT: Final[Mapping[str, Callable[[Tenant], object]]] = {
     "data.law": lambda tenant: tenant.law,
     "tenant.law": lambda tenant: tenant.law,
@@ -209,14 +210,13 @@ _FROM_TENANT: Final[Mapping[str, Callable[[Tenant], object]]] = {
 def label_facts(columns: Mapping[str, Any], tenants: Mapping[str, Tenant]) -> dict[str, Any]:
     """Facts of a job, by path, from the columns at hand; an empty list is unknown, as in the jobs file."""
     facts: dict[str, Any] = {}
-    for path, column in COLUMN.items():
-        if column not in columns:
-            continue
-        value = columns[column]
-        if path in _FROM_TENANT:
-            tenant = tenants.get(value) if value is not None else None
-            value = _FROM_TENANT[path](tenant) if tenant else None
-        facts[path] = None if value == () else value
+    for column, stated in columns.items():
+        known = tenants.get(stated) if column == "tenant" and stated is not None else None
+        for path in _PATHS.get(column, ()):
+            value = stated
+            if path in _FROM_TENANT:
+                value = _FROM_TENANT[path](known) if known else None
+            facts[path] = None if value == () else value
     return facts
 
 

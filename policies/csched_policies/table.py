@@ -103,6 +103,47 @@ class Judge:
         )
 
 
+class _Judged:
+    """What one rule makes of jobs, by number: jobs of which every rule makes the same get the same verdicts.
+
+    A rule is asked once for each combination of the labels that it reads, however many others the jobs have.
+    """
+
+    def __init__(self, rule: Rule, judge: Judge) -> None:
+        self.states: list[_State] = []
+        self._rule = rule
+        self._judge = judge
+        self._asked = _labels_in(rule.require)
+        self._reads = _labels_in(rule.clauses)
+        self._numbers: dict[_State, int] = {}
+        self._known: dict[tuple[Any, ...], int] = {}
+
+    def number(self, labels: Facts) -> int:
+        """Place in `states` of what the rule makes of jobs with these labels."""
+        values = tuple(map(labels.get, self._reads))
+        number = self._known.get(values)
+        if number is None:
+            state = self._state(labels)
+            number = self._numbers.setdefault(state, len(self.states))
+            if number == len(self.states):
+                self.states.append(state)
+            self._known[values] = number
+        return number
+
+    def forget(self) -> None:
+        self.states.clear()
+        self._numbers.clear()
+        self._known.clear()
+
+    def _state(self, labels: Facts) -> _State:
+        unknown = self._judge.unknown_labels(self._rule, labels)
+        if unknown:
+            return _Unknown(unknown)
+        if not self._judge.applies(self._rule, labels):
+            return None
+        return _Applies(tuple(map(labels.get, self._asked)))
+
+
 class Table:
     """Verdicts of these rules over this fleet, for any job, as long as `holds_at` says so."""
 
@@ -140,10 +181,7 @@ class Table:
         columns = sorted({COLUMN[path] for path in read if path in COLUMN} | _datasets(read))
         self._columns = columns
         self._label_class: Callable[[Job], Any] = attrgetter(*columns) if columns else _no_labels
-        self._asked = {
-            rule.id: sorted({path for clause in rule.require for path in clause.reads if not path.startswith("site.")})
-            for rule in rules
-        }
+        self._judged = [_Judged(rule, self._judge) for rule in rules]
         self._rows: dict[Hashable, Row] = {}
         self._by_states: dict[Hashable, Row] = {}
 
@@ -164,11 +202,12 @@ class Table:
 
     def row(self, labels: Facts) -> Row:
         """The verdict on jobs with these labels at each site of the fleet."""
-        states = tuple(self._state(rule, labels) for rule in self._rules)
+        numbers = tuple(judged.number(labels) for judged in self._judged)
         exempt = tuple(each for each in self._exemptions if each.covers(labels, self._now))
-        key = (states, tuple(each.text.id for each in exempt))
+        key = (numbers, tuple(each.text.id for each in exempt))
         row = self._by_states.get(key)
         if row is None:
+            states = tuple(judged.states[number] for judged, number in zip(self._judged, numbers, strict=True))
             row = tuple(self._verdict(states, exempt, index, labels) for index in range(len(self._sites)))
             if row and not any(verdict.allowed for verdict in row):
                 row = self._contradicted(row, labels)
@@ -189,19 +228,12 @@ class Table:
             for verdict in row
         )
 
-    def _state(self, rule: Rule, labels: Facts) -> _State:
-        """What a rule makes of these labels; jobs of which every rule makes the same get the same verdicts."""
-        unknown = self._judge.unknown_labels(rule, labels)
-        if unknown:
-            return _Unknown(unknown)
-        if not self._judge.applies(rule, labels):
-            return None
-        return _Applies(tuple(labels.get(path) for path in self._asked[rule.id]))
-
     def _keep(self, labels: Any) -> Row:
         if len(self._rows) >= _ROWS_KEPT:
             self._rows.clear()
             self._by_states.clear()
+            for judged in self._judged:
+                judged.forget()
         values = labels if len(self._columns) > 1 else (labels,) * len(self._columns)
         facts = label_facts(dict(zip(self._columns, values, strict=True)), self._tenants)
         first, *more = (self.row(each) for each in inputs(facts, self._datasets))
@@ -327,6 +359,10 @@ def _denial(rule: Rule, clause: Clause, sight: Sight) -> Reason:
         needed=clause.asks(sight.facts),
         message=f"{clause.path} is {_spelled(seen)}, and rule {rule.id} needs {clause.asks(sight.facts)}{more}",
     )
+
+
+def _labels_in(clauses: Iterable[Clause]) -> tuple[str, ...]:
+    return tuple(sorted({path for clause in clauses for path in clause.reads if not path.startswith("site.")}))
 
 
 def _tiered(denials: Iterable[Reason]) -> tuple[Reason, ...]:
