@@ -1,12 +1,14 @@
 """The strategy csched: a SimPy world that implements the ports and is driven by the very `run_cycle` of production.
 
 Planning cycles lie on the grid of slots, from the first submission on. A cycle plans anew only if something has
-changed since the last one: a job came, ended, or was due. In between, the plan's own starts are honoured.
+changed since the last one: a job came or lost its node, a site closed or opened, or a job ended while others competed
+for what it held or the plan had grown old. In between, the plan's own starts are honoured.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Final
 
 from csched.accounting.costs import it_kw
 from csched.clock import epoch_s, from_epoch_s
@@ -22,6 +24,9 @@ from csched_sim.outcome import NeverRan, Outcome
 from csched_sim.queueing import easy
 from csched_sim.setting import Berth, Setting
 from csched_sim.traces.trace import TraceJob, submitted
+
+_PLAN_GROWS_OLD_S: Final = 3600
+"""By then the forecast may be another."""
 
 
 def simulate_planned(trace: Iterable[TraceJob], setting: Setting) -> Outcome:
@@ -50,8 +55,11 @@ class SimulatedWorld:
         self._due: dict[str, Placement] = {}
         self._reasons: dict[str, str] = {}
         self._sigma: dict[str, float] = {}
+        self._known: dict[tuple[str, int], Occupation] = {}
         self._decisions = 0
         self._changed = False
+        self._contended = False
+        self._planned_s = start_s
         self._more_to_come = True
         self._cycles_ahead: set[int] = set()
         for instant_s in self.floor.closings_s():
@@ -74,6 +82,7 @@ class SimulatedWorld:
         """Nothing goes stale between a simulated decision and its commit: all that is due now stands."""
         self._due = {placement.job: placement for placement in plan.placements}
         self._reasons = {unplaced.job: _told(unplaced.reasons) for unplaced in plan.unplaced}
+        self._planned_s, self._contended = self.calendar.now_s, _contended(plan)
         return self._due_now()
 
     def dispatch(self, placement: Placement) -> None:
@@ -104,10 +113,15 @@ class SimulatedWorld:
     def _occupations(self) -> Iterator[Occupation]:
         """What is held at the sites: by repairs and by whoever runs or queues there, strangers included."""
         now_s = self.calendar.now_s
+        known, self._known = self._known, {}
         for desk in self.floor.desks.values():
             berth = desk.berth
             for name, work in desk.working.items():
-                yield _occupation(berth, name, work.waiting.traced, work.claim.gpus, work.claim.until_s)
+                occupation = known.get((name, work.start_s))
+                if occupation is None:
+                    occupation = _occupation(berth, name, work.waiting.traced, work.claim.gpus, work.claim.until_s)
+                self._known[name, work.start_s] = occupation
+                yield occupation
             for waiting in desk.queue.waiting:
                 until_s = now_s + waiting.limit_s
                 yield _occupation(berth, waiting.traced.job.job, waiting.traced, waiting.gpus, until_s)
@@ -133,8 +147,10 @@ class SimulatedWorld:
         self._note_change()
 
     def _ended(self, traced: TraceJob) -> None:
+        """More room betters no plan in which everybody has the start that is best for him alone."""
         del self._sent[traced.job.job]
-        if self._pending:
+        old = self.calendar.now_s - self._planned_s >= _PLAN_GROWS_OLD_S
+        if self._pending and (self._contended or old):
             self._note_change()
 
     def _lost(self, traced: TraceJob, _desk: Desk) -> None:
@@ -195,6 +211,14 @@ class SimulatedWorld:
 
     def _now(self) -> datetime:
         return from_epoch_s(self.calendar.now_s)
+
+
+def _contended(plan: Plan) -> bool:
+    """Whether some job was left out, or would have been better off without the others."""
+    if plan.unplaced or plan.gap > 0 or plan.certificate is None:
+        return True
+    prices = (*plan.certificate.gpu.values(), *plan.certificate.power.values())
+    return any(any(by_slot) for by_slot in prices)
 
 
 def _occupation(berth: Berth, name: str, traced: TraceJob | None, gpus_held: int, until_s: int) -> Occupation:

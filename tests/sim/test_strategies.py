@@ -9,6 +9,7 @@ import pytest
 from csched.clock import epoch_s
 from csched.domain.carbon import CarbonOutlook, CarbonSeries, Method
 from csched.domain.site import Fleet
+from csched.errors import UsageError
 from csched.testing.builders import BOX, MONDAY, fleet, job, site
 from csched_policies.load import load_sources
 from csched_sim.outcome import Outcome
@@ -189,3 +190,33 @@ def test_oracle_keeps_a_power_cap_that_changes_over_the_day() -> None:
     nowhere = fleet(site("alpha", zone="DE", it_power_cap_kw=7))
     [never] = strategy("oracle")([traced("a")], setting(nowhere, sky)).never_ran
     assert "power cap" in never.why
+
+
+def test_an_end_betters_no_plan_in_which_nobody_competed() -> None:
+    """One job starts and ends at once, the other waits for a clean hour: with room for both, one decision will do."""
+    trace = [TraceJob(traced("now", deadline=MONDAY + timedelta(hours=1)).job, 1800), traced("later")]
+    where = fleet(site("alpha", zone="DE", nodes=2), objective={"wait_kg_per_gpu_h": 0})
+    outcome = strategy("csched")(trace, setting(where, VALLEY))
+    assert where_and_when(outcome) == {"now": ("alpha", 0), "later": ("alpha", 10)}
+    assert outcome.decisions == 1
+
+
+def test_an_end_is_news_where_somebody_waits_for_room() -> None:
+    """Both want the only box at once; whoever is first ends after half an hour of the hour that it asked for."""
+    trace = [TraceJob(traced(name).job, 1800) for name in "ab"]
+    outcome = strategy("csched")(trace, setting(ONE, {"DE": [100] * 24}))
+    assert sorted(hour for _, hour in where_and_when(outcome).values()) == [0, 0.5]
+
+
+@pytest.mark.parametrize("name", ["csched:wait", "csched:weight=1", "csched:wait=-1", "csched:wait=1,drop=x"])
+def test_an_exchange_rate_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="does not say an exchange rate"):
+        strategy(name)
+
+
+def test_csched_at_a_lower_price_of_waiting_waits_for_the_clean_hour() -> None:
+    dear, cheap = (
+        where_and_when(strategy(name)([traced("a")], setting(ONE, VALLEY)))["a"][1]
+        for name in ("csched:wait=5", "csched:wait=0.0001")
+    )
+    assert (dear, cheap) == (0, 10)
