@@ -114,6 +114,12 @@ def test_without_a_law_no_list_is_picked_and_fixed_countries_still_count(tenant:
     assert not at("2026-11-22", 'not_in: ["@adequate(data.law)"]', tenant, country="IN").allowed
 
 
+def test_a_country_of_the_tenant_that_nobody_stated_is_unknown_and_not_another() -> None:
+    for comparison in ('in: ["@tenant.country"]', 'not_in: ["@tenant.country"]', 'in: ["@tenant.contract_locations"]'):
+        found = at("2026-11-22", comparison, "stranger", country="CH")
+        assert [reason.code for reason in found.denials] == [ReasonCode.POLICY_UNKNOWN_FACT]
+
+
 def test_a_rule_for_a_dated_group_already_binds_jobs_that_may_run_into_it() -> None:
     text = RULE % "in: [FR]" + 'when: {tenant.country: {in: ["@adequate(GDPR)"]}}\n'
     sources = {"r.yaml": text, "facts/tenants.yaml": "rio: {country: BR}\noslo: {country: 'NO'}\nbath: {country: GB}\n"}
