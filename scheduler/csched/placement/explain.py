@@ -10,6 +10,7 @@ from csched.domain.plan import Placement, Plan, SiteOption
 from csched.domain.snapshot import Snapshot
 from csched.domain.verdict import Verdicts
 from csched.placement import reasons
+from csched.placement.prices import prices_of
 from csched.placement.problem import Problem, build
 from csched.placement.schedule import Board
 
@@ -29,9 +30,10 @@ def options(snapshot: Snapshot, verdicts: Verdicts | None, plan: Plan, job_id: s
         for index, site in enumerate(snapshot.fleet.sites)
     ]
     used = {verdict.site: verdict.exceptions for verdict in (verdicts or {}).get(job_id, ())}
+    notes = [_worth(problem, plan, job, index, chosen) or _note(option, chosen) for index, option in enumerate(found)]
     return tuple(
-        option.model_copy(update={"note": _note(option, chosen), "exceptions": used.get(option.site, ())})
-        for option in found
+        option.model_copy(update={"note": note, "exceptions": used.get(option.site, ())})
+        for option, note in zip(found, notes, strict=True)
     )
 
 
@@ -94,6 +96,29 @@ def _option(problem: Problem, board: Board, job: int, site_index: int) -> SiteOp
         topology_kg=lines.topology_kg,
         egress_kg=lines.egress_kg,
         cost_kg=lines.cost_kg,
+    )
+
+
+def _worth(problem: Problem, plan: Plan, job: int, site_index: int, chosen: Placement | None) -> str | None:
+    """Why not a start there that would be cheaper, were the job alone: what its GPUs are worth to others then."""
+    if chosen is None or plan.certificate is None or plan.now != problem.now:
+        return None
+    here = (problem.room_site == site_index)[:, None]
+    alone = np.where(here, problem.costs_kg(job), np.inf)
+    best = int(alone.argmin())
+    saving = chosen.cost_kg - float(alone.flat[best])
+    if not saving > 1e-9 * chosen.cost_kg:
+        return None
+    room, slot = divmod(best, problem.start_slots)
+    end = int(problem.row_after(np.array([slot + problem.hold_slots[job]]))[0])
+    rent = float(prices_of(problem, plan.certificate).gpu[room, slot:end].sum())
+    per_gpu_h = rent / (int(problem.hold_slots[job]) * problem.slot_s / 3600)
+    if per_gpu_h <= 0:
+        return None
+    site, start = problem.rooms[room].site.id, problem.start(slot)
+    return (
+        f"{site} at {start:%Y-%m-%d %H:%MZ} would save {saving:.3g} kg, "
+        f"but its GPUs are worth {per_gpu_h:.2g} kg/GPU-h to others then"
     )
 
 

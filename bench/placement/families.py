@@ -51,7 +51,7 @@ MASKS = 12
 DEADLINE_SHARE, DATA_SHARE = 0.2, 0.3
 
 
-def instance(family: str, jobs: int, sites: int, rho: float, seed: int, slots: int = 96) -> Snapshot:
+def instance(family: str, jobs: int, sites: int, rho: float, seed: int, *, slots: int = 96) -> Snapshot:
     """One snapshot of family `F` or `N`. The same arguments give the same snapshot."""
     dice = np.random.default_rng([seed, jobs, sites, round(rho * 100), ord(family)])
     limits_h = dice.choice(LIMIT_H, size=jobs, p=LIMIT_ODDS)
@@ -66,7 +66,7 @@ def instance(family: str, jobs: int, sites: int, rho: float, seed: int, slots: i
     else:
         gpus = float(F_GPUS)
         sizes = _fitted_sizes(uniform, limits_h, rho * free_h * gpus)
-    fleet, kinds = _fleet(shares * gpus, dice)
+    fleet = _fleet(shares * gpus, dice)
     running = _running(fleet, busy, drain_h, dice)
     work = _jobs(sizes, limits_h, fleet, horizon_h, dice)
     end = NOW + timedelta(hours=horizon_h + max(LIMIT_H) + 1)
@@ -99,7 +99,7 @@ def _fitted_sizes(uniform: np.ndarray, limits_h: np.ndarray, demand: float) -> n
     return _sizes(uniform, high)
 
 
-def _fleet(gpus: np.ndarray, dice: np.random.Generator) -> tuple[Fleet, list[str]]:
+def _fleet(gpus: np.ndarray, dice: np.random.Generator) -> Fleet:
     kinds = [HARDWARE[index % len(HARDWARE)] for index in range(len(gpus))]
     per_node = {"dgx-h200": 8, "gb300-nvl72": 4, "dgx-b200": 8, "gh200-quad": 4}
     sites = [
@@ -123,7 +123,7 @@ def _fleet(gpus: np.ndarray, dice: np.random.Generator) -> tuple[Fleet, list[str
         for one in range(len(sites))
         for other in range(one)
     ]
-    return Fleet.model_validate({"sites": sites, "links": links}), kinds
+    return Fleet.model_validate({"sites": sites, "links": links})
 
 
 def _running(fleet: Fleet, busy: np.ndarray, drain_h: np.ndarray, dice: np.random.Generator) -> tuple[Occupation, ...]:
