@@ -12,6 +12,7 @@ from csched.app import App
 from csched.clock import FixedClock
 from csched.domain.job import Job
 from csched.domain.run import DispatchOrder, JobState, Script
+from csched.errors import Unavailable
 from csched.settings import Settings
 from csched.store.attempts import Attempts
 from csched.testing.builders import MONDAY
@@ -32,7 +33,7 @@ def due(app: App) -> int:
     """A job that is to be started now; no dispatcher has heard of it."""
     body = f"#!/bin/sh\necho ran >> {app.settings.home}/ran\n"
     script = Script(body=body, work_dir="/", stdout="/dev/null")
-    job_id = app.submit(Job(job="new", gpus=1, time_limit_s=600), script, name="test")
+    job_id = app.submit(Job(job="new", gpus=1, time_limit_s=600, data_class="public"), script, name="test")
     record = app.store.job(job_id)
     plan = everything_at([record.job], "munich", "b200", app.clock.now() - timedelta(seconds=1))
     app.store.commit(plan, {job_id: record.revision})
@@ -85,6 +86,26 @@ def test_an_order_is_handed_over_once_by_however_many_threads(app: App) -> None:
     for thread in threads:
         thread.join()
     assert slow.given == [str(job_id)]
+
+
+def test_an_order_that_cannot_be_started_keeps_no_other_from_it(app: App) -> None:
+    broken, sound = due(app), due(app)
+    picky = _PickyDispatcher(FixedClock(MONDAY), refused=str(broken))
+    with pytest.raises(Unavailable, match=f"job {broken} could not be started"):
+        Attempts(app.store, picky).hand_over()
+    assert [order.job for order in app.store.orders()] == [str(broken)]
+    assert app.store.job(sound).state is JobState.CONFIGURING
+
+
+class _PickyDispatcher(RecordingDispatcher):
+    def __init__(self, clock: FixedClock, *, refused: str) -> None:
+        super().__init__(clock)
+        self._refused = refused
+
+    def dispatch(self, order: DispatchOrder) -> None:
+        if order.job == self._refused:
+            raise Unavailable(f"job {order.job} could not be started")
+        super().dispatch(order)
 
 
 class _SlowDispatcher(RecordingDispatcher):

@@ -14,6 +14,7 @@ import structlog
 
 from csched.domain.run import DispatchOrder
 from csched.domain.verdict import Objection
+from csched.errors import Unavailable
 from csched.ports import Dispatcher, Gate
 from csched.store.repository import Repository
 
@@ -37,15 +38,26 @@ class Attempts:
     """Held from reading an order until it is noted as handed over: by then it may have run, ended and been dropped."""
 
     def hand_over(self, only: Collection[str] | None = None) -> None:
-        """Give the dispatcher the oldest attempts that it is not known to have, of these where some are named."""
+        """Give the dispatcher the oldest attempts that it is not known to have, of these where some are named.
+
+        Raises:
+            Unavailable: an attempt that could not be started, once the others have been.
+        """
+        failed: Unavailable | None = None
         with self._handing_over:
             for order in self.store.orders(only, limit=_HANDED_OVER_AT_ONCE):
                 objection = self._objection(order)
                 if objection is not None:
                     self._withdraw(order, objection)
                     continue
-                self.dispatcher.dispatch(order)
-                self.store.handed_over(order.attempt)
+                try:
+                    self.dispatcher.dispatch(order)
+                except Unavailable as error:
+                    failed = failed or error
+                else:
+                    self.store.handed_over(order.attempt)
+        if failed is not None:
+            raise failed
 
     def _objection(self, order: DispatchOrder) -> Objection | None:
         """None also for an attempt that the dispatcher has: a crash came between its start and the note of it."""
