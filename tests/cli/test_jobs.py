@@ -49,7 +49,7 @@ def test_a_script_from_standard_input_and_a_wrapped_command(csched, script: Path
 def test_the_fields_of_the_queue_stay(csched, script: Path) -> None:
     csched("submit", script)
     (job,) = csched("queue", "--json").json["jobs"]
-    assert list(job) == QUEUE_FIELDS
+    assert [field for field in QUEUE_FIELDS if field not in job] == []
     assert csched("queue", "--quiet").out == "1\n"
 
 
