@@ -274,14 +274,17 @@ class _Check:
         """Slots of all allowed starts of a job in a partition, other jobs aside."""
         if self._forbidden(job, site, partition, hardware) is not None:
             return np.empty(0, dtype=np.int64)
-        slots = [
-            slot
-            for slot in range(self.start_slots)
-            if self._start_forbidden(job, site, self.now + timedelta(seconds=slot * self.snapshot.slot_s)) is None
-        ]
-        if site.it_power_cap_kw is not None:
-            slots = [slot for slot in slots if self._cap_allows(job, site, hardware, slot)]
-        return np.array(slots, dtype=np.int64)
+        elapsed_s = np.arange(self.start_slots) * self.snapshot.slot_s
+        since_ready_s = elapsed_s - (costs.ready(job, self.now) - self.now).total_seconds()
+        allowed = since_ready_s >= costs.transfer_s(job, site, self.fleet)
+        if (latest_end := self._latest_end(job, site)) is not None:
+            allowed &= elapsed_s + job.time_limit_s <= (latest_end - self.now).total_seconds()
+        slots = np.flatnonzero(allowed)
+        if isinstance(site.it_power_cap_kw, tuple):
+            slots = np.array([slot for slot in slots.tolist() if self._cap_allows(job, site, hardware, slot)], np.int64)
+        elif site.it_power_cap_kw is not None and not self._cap_allows(job, site, hardware, 0):
+            slots = slots[:0]
+        return slots
 
     def _start_costs(self, job: Job, site: Site, hardware: Hardware, slots: npt.NDArray[np.int64]) -> Floats:
         series = self.snapshot.carbon.zone(site.grid_zone)
