@@ -18,7 +18,7 @@ from csched.domain.run import JobState, Script
 from csched.domain.site import Fleet
 from csched.domain.snapshot import Snapshot, SolveBudget
 from csched.domain.verdict import Reason
-from csched.errors import InputError
+from csched.errors import InputError, Unavailable
 from csched.formats.validation import did_you_mean
 from csched.ports import CarbonSource, Clock, Dispatcher, Gate, Policies
 from csched.settings import Settings, load_settings
@@ -148,9 +148,19 @@ class App:
         return SolveBudget(seconds=self.settings.budget.total_seconds())
 
     def home(self) -> Path:
-        """The folder of csched's state; made, for its owner only, where it is missing."""
-        self.settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return self.settings.home
+        """The folder of csched's state; made, for its owner only, where it is missing.
+
+        Raises:
+            Unavailable: it cannot be made.
+        """
+        home = self.settings.home
+        try:
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(
+                f"the folder `{home}` cannot be made: {error.strerror}", hint="set CSCHED_HOME to one that can"
+            ) from error
+        return home
 
     def close(self) -> None:
         if "store" in self.__dict__:

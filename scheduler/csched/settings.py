@@ -10,7 +10,7 @@ from platformdirs import user_data_path
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from csched.errors import Where
+from csched.errors import InputError, Where
 from csched.formats.validation import input_error
 from csched.formats.yaml_document import Document, load_document
 from csched.units import parse_duration_s
@@ -123,7 +123,10 @@ def _config() -> Document | None:
     file = default_home() / CONFIG_FILE
     if not file.is_file() or not (text := file.read_text(encoding="utf-8")).strip():
         return None
-    return load_document(text, str(file))
+    document = load_document(text, str(file))
+    if not isinstance(document.data, dict):
+        raise InputError("a mapping such as `carbon: climatology` was expected", where=document.where())
+    return document
 
 
 def _config_values() -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """/api/v1 answers those with a token, each about their own jobs, and says what is wrong in one form."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -8,7 +9,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from csched.api.guard import MAX_BODY_BYTES
+from csched.api.metrics import metrics_text
+from csched.app import open_app
 from csched.domain.run import JobState
+from csched.settings import Settings
 
 SCRIPT = "#!/bin/sh\n#SBATCH -G 1 -t 5 -J small\n#CSCHED --data-class=public --tenant=acme\necho hi\n"
 PROTECTED = [
@@ -150,6 +154,14 @@ def test_metrics_are_prometheus_text_without_names(served) -> None:
     assert {state: count for state, count in jobs.items() if count} == {"pending": 1.0, "cancelled": 1.0}
     assert families["csched_carbon_intensity_g_per_kwh"].samples
     assert "ada" not in text
+
+
+def test_metrics_outlive_a_carbon_source_that_cannot_be_read(tmp_path: Path) -> None:
+    app = open_app(Settings(home=tmp_path / "home", carbon=str(tmp_path / "missing.csv")))
+    text = metrics_text(app).decode()
+    app.close()
+    assert "csched_carbon_unknown 1.0" in text
+    assert "csched_jobs" in text
 
 
 def test_one_plan_is_made_explained_and_shown(served) -> None:

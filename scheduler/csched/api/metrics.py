@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 from csched.api.sites import sites_now
 from csched.app import App
 from csched.domain.plan import Plan
+from csched.errors import InputError, Unavailable
 
 
 def metrics_text(app: App) -> bytes:
@@ -75,10 +76,18 @@ def _rules(app: App) -> Iterator[Metric]:
 
 
 def _carbon(app: App) -> Iterator[Metric]:
-    lines, outlook = sites_now(app)
     family = GaugeMetricFamily(
         "csched_carbon_intensity_g_per_kwh", "Intensity in use now", labels=["site", "zone", "source", "method"]
     )
+    unknown = GaugeMetricFamily("csched_carbon_unknown", "1 while no intensity is known: the source cannot be read")
+    try:
+        lines, outlook = sites_now(app)
+    except (InputError, Unavailable):  # an alarm that falls silent with its cause would be none
+        unknown.add_metric([], 1.0)
+        yield unknown
+        return
+    unknown.add_metric([], 0.0)
+    yield unknown
     for line in lines:
         family.add_metric([line.site, line.zone, outlook.source, str(outlook.method)], line.g_per_kwh)
     yield family

@@ -4,6 +4,7 @@ from contextlib import closing
 
 import click
 
+from csched.cli.daemon_state import remark_daemon
 from csched.cli.job_ids import choose, jobs_argument
 from csched.cli.output import Output, output_options
 
@@ -25,3 +26,4 @@ def command(output: Output, selectors: tuple[str, ...]) -> None:
     with closing(open_app()) as app:
         records = [app.store.request_cancel(record.id) for record in choose(app.store, selectors)]
         output.show(changed("Cancelled", records))
+        remark_daemon(app, output)

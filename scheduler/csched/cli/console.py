@@ -10,6 +10,7 @@ from rich.text import Text
 
 from csched.report.rendering import Pairs, Table, printable
 
+_WIDTH_FOR_WHOLE_CELLS = 120
 _WIDTH_WITHOUT_TERMINAL = 160  # a pipe has no width of its own; a row should stay one line there
 
 
@@ -29,21 +30,25 @@ class PlainConsole(Console):
 
     def draw(self, part: Table | Pairs | RenderableType) -> None:
         if isinstance(part, Table):
-            self.print(_table(part))
+            self.print(_table(part, narrow=self.width < _WIDTH_FOR_WHOLE_CELLS))
         elif isinstance(part, Pairs):
             self.print(_pairs(part))
         else:
             self.print(part)
 
 
-def _table(table: Table) -> rich.table.Table:
+def _table(table: Table, *, narrow: bool) -> rich.table.Table:
+    """On a narrow terminal every cell may fold: what is cut without a mark would be read as another figure."""
     drawn = rich.table.Table(
         box=box.SIMPLE_HEAD, pad_edge=False, title=table.title, title_justify="left", title_style="bold"
     )
     for name in table.columns:
         right, last = name.startswith(">"), name == table.columns[-1]
         drawn.add_column(
-            name.removeprefix(">"), justify="right" if right else "left", overflow="fold", no_wrap=not last
+            name.removeprefix(">"),
+            justify="right" if right else "left",
+            overflow="fold",
+            no_wrap=not last and not narrow,
         )
     for row in table.rows:
         drawn.add_row(*row)

@@ -4,16 +4,16 @@ from contextlib import closing
 
 import click
 
-from csched.cli.job_ids import job_argument
+from csched.cli.job_ids import choose, jobs_argument
 from csched.cli.newest_plan import plan_for
 from csched.cli.output import Output, output_options
 
 
 @click.command()
-@job_argument
+@jobs_argument
 @output_options
-def command(output: Output, selector: str) -> None:
-    """Show everything known of a job; --quiet prints its state.
+def command(output: Output, selectors: tuple[str, ...]) -> None:
+    """Show everything known of a job, or of several; --quiet prints their states.
 
     \b
     Examples:
@@ -21,9 +21,10 @@ def command(output: Output, selector: str) -> None:
       csched show last --json
     """
     from csched.app import open_app
-    from csched.cli.job_ids import choose_one
     from csched.report.jobs import one
+    from csched.report.rendering import together
 
     with closing(open_app()) as app:
-        record = choose_one(app.store, selector)
-        output.show(one(record, plan_for(app, [record])))
+        records = choose(app.store, selectors)
+        plan = plan_for(app, records)
+        output.show(together("jobs", [one(record, plan) for record in records]))

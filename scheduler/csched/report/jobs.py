@@ -123,7 +123,7 @@ def reason(record: JobRecord, plan: Plan | None) -> str:
         return "Starting: handed to the site"
     if record.state is JobState.RUNNING:
         limit = (record.start or record.submit) + timedelta(seconds=record.job.time_limit_s)
-        ending = "Cancelling: asked to end" if record.cancel_requested else "Running"
+        ending = "Cancelling: to be asked to end by the daemon" if record.cancel_requested else "Running"
         return f"{ending}, until {moment(limit)} at the latest"
     if record.message:
         return record.message

@@ -8,15 +8,21 @@ from csched.report.words import figure, moment
 
 
 def options(
-    choices: Sequence[SiteOption], home: str, headline: str | None = None, *, all_reasons: bool = False
+    choices: Sequence[SiteOption],
+    home: str,
+    headline: str | None = None,
+    *,
+    all_reasons: bool = False,
+    job_id: int | None = None,
 ) -> Rendered:
     """One line per site, the chosen one marked, and what the choice saves against the job's home site.
 
     Where a site is refused for several reasons the table has the most telling one and counts the others;
-    `all_reasons` and the document have them all.
+    `all_reasons` and the document have them all. `job_id` is null for a job that is not handed in.
     """
     chosen = next((choice for choice in choices if choice.chosen), None)
     document = {
+        "job_id": job_id,
         "home_site": home,
         "chosen": chosen.site if chosen else None,
         "saved_kg": saved_kg(choices, home),

@@ -41,6 +41,17 @@ class Rendered:
     """What a person sees, in order: tables, sentences, or anything that rich can draw."""
 
 
+def together(key: str, parts: Sequence[Rendered]) -> Rendered:
+    """One result of several: a single one as it is, more of them as a list under `key`."""
+    if len(parts) == 1:
+        return parts[0]
+    return Rendered(
+        {key: [part.document for part in parts]},
+        [line for part in parts for line in part.lines],
+        [drawn for part in parts for drawn in part.view],
+    )
+
+
 def printable(text: str) -> str:
     r"""`text` with every control and reordering character spelled out, such as `\x1b`; newlines and tabs stay."""
     return _UNPRINTABLE.sub(_spelled, text)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, IntegrityError, ProgrammingError
 from sqlmodel import Session
 
 from csched.errors import CschedError, InputError, Unavailable
@@ -62,7 +62,9 @@ class Database:
     def _available(self) -> Iterator[None]:
         try:
             yield
-        except (OperationalError, sqlite3.OperationalError) as error:
+        except (DatabaseError, sqlite3.DatabaseError) as error:
+            if isinstance(error, IntegrityError | ProgrammingError):
+                raise  # a defect of csched, not of the database
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise Unavailable(
                 f"the database `{self._shown}` does not answer: {str(cause).strip().splitlines()[0]}",
