@@ -222,7 +222,7 @@ def test_philly_on_six_real_zones(tmp_path: Path, shared: Callable[[str], Path])
     fleet.write_text(json.dumps({"schema": "csched/fleet/1", "home": {"default": "munich"}, "sites": sites}))
     jobs = tmp_path / "jobs.csv"
     philly = shared("jobs/philly_2017-09-04_2017-11-12.csv.gz")
-    convert = ["--format", "philly", "--limit", "600", "--start", "2022-01-03T00:00:00Z", "--out", str(jobs)]
+    convert = ["--format", "philly", "--limit", "2000", "--start", "2022-01-03T00:00:00Z", "--out", str(jobs)]
     assert main(["trace", "convert", str(philly), *convert]) == 0
     policies = tmp_path / "policies"
     policies.mkdir()
@@ -232,7 +232,7 @@ def test_philly_on_six_real_zones(tmp_path: Path, shared: Callable[[str], Path])
     chosen = ["--strategy", "fifo", "--strategy", "easy", "--strategy", "csched"]
     assert main(["simulate", *world, *chosen, "--out", str(tmp_path / "out")]) == 0
     strategies = summary_of(tmp_path / "out")["strategies"]
-    assert {name: figures["jobs_completed"] for name, figures in strategies.items()} == dict.fromkeys(strategies, 600)
+    assert {name: figures["jobs_completed"] for name, figures in strategies.items()} == dict.fromkeys(strategies, 2000)
     assert strategies["csched"]["saved_vs_baseline_pct"] > 20
     assert strategies["csched"]["policy_violations"] == 0
     sites_used = {row["site"] for row in pq.read_table(tmp_path / "out" / "jobs.parquet").to_pylist()}
