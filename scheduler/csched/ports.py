@@ -6,7 +6,6 @@ from typing import Protocol
 
 from csched.domain.carbon import CarbonOutlook
 from csched.domain.job import Job
-from csched.domain.ledger import LedgerEntry
 from csched.domain.plan import Placement, Plan
 from csched.domain.run import DispatchOrder, RunReport
 from csched.domain.site import Fleet
@@ -101,7 +100,3 @@ class World(Protocol):
         ...
 
     def dispatch(self, placement: Placement) -> None: ...
-
-
-class Ledger(Protocol):
-    def add(self, entry: LedgerEntry) -> None: ...
