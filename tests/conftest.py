@@ -3,6 +3,12 @@
 import os
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("ci", settings.get_profile("ci"), derandomize=True)
+"""The same cases for the same code: what CI says is about the change. New cases are drawn everywhere else."""
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 @pytest.fixture(autouse=True, scope="session")

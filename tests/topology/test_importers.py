@@ -431,6 +431,12 @@ def test_a_damaged_file_is_read_or_refused_never_worse(name, data):
     json.dumps(found.as_dict(), allow_nan=False)
 
 
+def test_a_node_list_with_an_open_quote_is_refused_with_its_line():
+    with pytest.raises(InputError, match="not CSV") as refused:
+        import_text('sn,cpu_milli,memory_mib,gpu,model\nnode-0,32000,262144,0,\nnode-1,"96000,393216,8,V100\n', "nodes")
+    assert refused.value.where.line == 3
+
+
 @given(st.text(max_size=300))
 @settings(deadline=None)
 def test_text_that_is_no_topology_is_refused(text):

@@ -1,9 +1,10 @@
 """What a user asks for: one gang of GPUs for a limited time, with facts about its data and wishes about its place."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from csched.domain.base import Country, Instant, Slug, Value
 
@@ -64,6 +65,41 @@ class OutputKind(StrEnum):
     DATASET = "dataset"
 
 
+class Locality(StrEnum):
+    """How the nodes of a job should lie to each other, where both are possible."""
+
+    CONSOLIDATE = "consolidate"
+    """As few NVLink domains as possible: the default."""
+    SPREAD = "spread"
+    """As many as possible, so that the loss of one costs the job least."""
+
+
+class DependencyKind(StrEnum):
+    """sbatch(1) --dependency."""
+
+    AFTER = "after"
+    """They have started or been cancelled."""
+    AFTERANY = "afterany"
+    """They have ended, whatever became of them."""
+    AFTEROK = "afterok"
+    AFTERNOTOK = "afternotok"
+
+
+class Dependency(Value):
+    """All of `jobs` must have come so far before the job may start."""
+
+    kind: DependencyKind
+    jobs: tuple[Slug, ...] = Field(min_length=1, max_length=1000)
+
+
+class Component(Value):
+    """One part of a heterogeneous job; all parts start together at one site, each in one partition."""
+
+    gpus: int = Field(ge=1, le=1_000_000)
+    hardware: tuple[Slug, ...] = ()
+    """Kinds of hardware the part can use; empty is any."""
+
+
 class Job(Value):
     """One row of a jobs file. Fields are the file's columns; null is unknown or default."""
 
@@ -79,6 +115,10 @@ class Job(Value):
     """Latest finish, kept for sure: start + time_limit_s <= deadline."""
     hardware: tuple[Slug, ...] = ()
     """Kinds of hardware the job can use; empty is any."""
+    runtime_factors: Mapping[Slug, PositiveFloat] = {}
+    """Kind of hardware -> how many times as long as stated the job takes there, time limit included; else once."""
+    components: tuple[Component, ...] = Field(default=(), max_length=128)
+    """Parts of a heterogeneous job; `gpus` is their sum. Empty for a job of one kind."""
     data_class: DataClass | None = None
     data_site: Slug | None = None
     data_gb: float = Field(default=0.0, ge=0)
@@ -89,6 +129,16 @@ class Job(Value):
     """Share of the rated power the job draws."""
     home_site: Slug | None = None
     priority: int = Field(default=0, ge=-1_000_000, le=1_000_000)
+    """Where not all jobs fit, those of higher priority are placed first."""
+    dependency: tuple[Dependency, ...] = Field(default=(), max_length=100)
+    """All must be met."""
+    array: Slug | None = None
+    """The array this job is a task of."""
+    array_limit: int | None = Field(default=None, ge=1)
+    """How many tasks of the array may run at once; null is all of them."""
+    reservation: Slug | None = None
+    """The reservation it runs in; without one it stays out of all of them."""
+    locality: Locality | None = None
     datasets: tuple[Slug, ...] = ()
     """What it reads, by the names of facts/datasets.yaml; each of them must allow the site."""
     data_restricted: Restriction | None = None
@@ -107,6 +157,8 @@ class Job(Value):
     def _consistent(self) -> Self:
         if self.expected_runtime_s is not None and self.expected_runtime_s > self.time_limit_s:
             raise ValueError("expected_runtime_s is longer than time_limit_s")
+        if self.components and sum(part.gpus for part in self.components) != self.gpus:
+            raise ValueError("gpus is not the sum of the components' GPUs")
         return self
 
     @property

@@ -173,6 +173,30 @@ class Link(Value):
     g_co2_per_gb: float | None = Field(default=None, ge=0)
 
 
+class Reservation(Value):
+    """GPUs set aside for a time: for those named, or for nobody (maintenance). Nodes are not promised, only GPUs."""
+
+    name: Slug
+    site: Slug
+    partition: Slug | None = None
+    """null is every partition of the site."""
+    from_: Instant = Field(alias="from")
+    to: Instant
+    gpus: int | None = Field(default=None, ge=1)
+    """In each partition; null is all of them."""
+    maintenance: bool = False
+    """Nobody runs in it, and no job that could reach into it is begun on its GPUs."""
+    users: tuple[str, ...] = ()
+    tenants: tuple[str, ...] = ()
+    """Who may name it with `--reservation`; with `users` empty too, everybody."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.to <= self.from_:
+            raise ValueError("a reservation ends after it begins")
+        return self
+
+
 class FleetDefaults(Value):
     """Used where a site's value is null, and flagged in every report."""
 
@@ -192,6 +216,8 @@ class ExchangeRates(Value):
     wait_kg_per_gpu_h: float = Field(default=0.02, ge=0)
     egress_kg_per_gb: float = Field(default=0.002, ge=0)
     drop_kg_per_gpu_h: float = Field(default=0.5, ge=0)
+    move_kg_per_gpu: float = Field(default=0.02, ge=0)
+    """Moving a start that was announced, another site or another time; steers the search and is no part of a cost."""
 
 
 class Evidence(Value):
@@ -212,6 +238,7 @@ class Fleet(Value):
     home: Home = Home()
     sites: tuple[Site, ...] = Field(min_length=1, max_length=1000)
     links: tuple[Link, ...] = Field(default=(), max_length=100_000)
+    reservations: tuple[Reservation, ...] = Field(default=(), max_length=10_000)
     objective: ExchangeRates = ExchangeRates()
     hardware: Mapping[Slug, Hardware] = {}
     """Kinds of hardware beside, or instead of, those of the shipped catalogue."""
@@ -227,10 +254,12 @@ class Fleet(Value):
             self.home.default,
             *self.home.tenants.values(),
             *(end for link in self.links for end in link.between),
+            *(reservation.site for reservation in self.reservations),
         ]
         for end in named:
             if end is not None and end not in known:
                 raise ValueError(f"`{end}` is not a site of this fleet")
+        _refuse_twice("reservation", [reservation.name for reservation in self.reservations])
         _refuse_twice("link", [" - ".join(sorted(link.between)) for link in self.links])
         if self.defaults.pue is None:
             for site in self.sites:

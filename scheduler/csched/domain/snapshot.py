@@ -9,7 +9,10 @@ from csched.domain.base import Instant, Slug, Value
 from csched.domain.carbon import CarbonOutlook
 from csched.domain.hardware import Hardware
 from csched.domain.job import Job
+from csched.domain.plan import Certificate
+from csched.domain.run import JobState
 from csched.domain.site import Fleet
+from csched.domain.verdict import Reason
 
 
 class Occupation(Value):
@@ -21,6 +24,46 @@ class Occupation(Value):
     gpus_held: int = Field(ge=0)
     it_kw: float = Field(ge=0)
     until: Instant
+    """When its time limit runs out."""
+    likely_until: Instant | None = None
+    """When it will have ended at the quantile that the operator plans with; from then on its GPUs count as free.
+    null counts to the limit."""
+
+
+class AnnouncedStart(Value):
+    """What the last plan told the user of a job that still waits."""
+
+    site: Slug
+    partition: Slug
+    start: Instant
+
+
+class StandingPlan(Value):
+    """Where the last cycle stood: the next one begins there and moves what was announced only for a gain."""
+
+    now: Instant
+    slot_s: int = Field(ge=1)
+    starts: Mapping[Slug, AnnouncedStart] = {}
+    """Job -> announced start."""
+    certificate: Certificate | None = None
+    """Its prices."""
+
+
+class SiteRefusal(Value):
+    """Why a site itself would not take a job, as its agent found: accounts, limits, licences."""
+
+    job: Slug
+    partition: Slug | None = None
+    """null is every partition of the reason's site."""
+    reason: Reason
+
+
+class Usage(Value):
+    """GPU-hours that a tenant's jobs have had at a site this calendar month (UTC), running ones to their limit."""
+
+    tenant: str
+    site: Slug
+    gpu_h: float = Field(ge=0)
 
 
 class Snapshot(Value):
@@ -39,6 +82,11 @@ class Snapshot(Value):
     """Site -> why it takes no new jobs."""
     held: tuple[Slug, ...] = ()
     """Pending jobs that a user or admin holds."""
+    ended: Mapping[Slug, JobState] = {}
+    """Final states of jobs that pending ones depend on."""
+    refusals: tuple[SiteRefusal, ...] = ()
+    usage: tuple[Usage, ...] = ()
+    standing: StandingPlan | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -1,6 +1,7 @@
 """The node list of the openb trace (Alibaba's GPU cluster of FGD, ATC'23): `sn,cpu_milli,memory_mib,gpu,model`."""
 
 import csv
+from collections.abc import Iterator
 from typing import Final
 
 import networkx as nx
@@ -25,7 +26,7 @@ def read(text: str, file: str) -> Imported:
         InputError: a row that is short, or a number that is none; with its line.
     """
     graph: Topology = nx.Graph()
-    for number, row in enumerate(csv.reader(text.splitlines()[1:], strict=True), start=2):
+    for number, row in enumerate(_rows(text, file), start=2):
         where = Where(file, number)
         if len(row) != len(_HEADER):
             raise InputError(f"{len(_HEADER)} columns were expected, there are {len(row)}", where=where)
@@ -35,3 +36,12 @@ def read(text: str, file: str) -> Imported:
         graph.add_node(name, kind=Kind.NODE.value, gpus=int(gpus), **({"model": model} if model else {}))
         require_bounded(graph, file, number)
     return Imported(FORMAT, graph, ("the file does not tell how the GPUs are joined",))
+
+
+def _rows(text: str, file: str) -> Iterator[list[str]]:
+    """Rows below the header."""
+    rows = csv.reader(text.splitlines()[1:], strict=True)
+    try:
+        yield from rows
+    except csv.Error as error:
+        raise InputError(f"not CSV: {error}", where=Where(file, rows.line_num + 1)) from error
