@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, model_validator
 
 from csched.domain.base import Country, Instant, Slug, Value
 
@@ -100,6 +100,11 @@ class Component(Value):
     """Kinds of hardware the part can use; empty is any."""
 
 
+RuntimeFactor = Annotated[float, Field(ge=0.001, le=1000)]
+MOST_LIMIT_S = 316_224_000
+"""Ten years, on any hardware."""
+
+
 class Job(Value):
     """One row of a jobs file. Fields are the file's columns; null is unknown or default."""
 
@@ -108,14 +113,14 @@ class Job(Value):
     user: str | None = Field(default=None, max_length=64)
     tenant: str | None = Field(default=None, max_length=64)
     gpus: int = Field(ge=1, le=1_000_000)
-    time_limit_s: int = Field(ge=1, le=316_224_000)
+    time_limit_s: int = Field(ge=1, le=MOST_LIMIT_S)
     expected_runtime_s: int | None = Field(default=None, ge=1)
     earliest_start: Instant | None = None
     deadline: Instant | None = None
     """Latest finish, kept for sure: start + time_limit_s <= deadline."""
     hardware: tuple[Slug, ...] = ()
     """Kinds of hardware the job can use; empty is any."""
-    runtime_factors: Mapping[Slug, PositiveFloat] = {}
+    runtime_factors: Mapping[Slug, RuntimeFactor] = Field(default={}, max_length=100)
     """Kind of hardware -> how many times as long as stated the job takes there, time limit included; else once."""
     components: tuple[Component, ...] = Field(default=(), max_length=128)
     """Parts of a heterogeneous job; `gpus` is their sum. Empty for a job of one kind."""
@@ -159,9 +164,24 @@ class Job(Value):
             raise ValueError("expected_runtime_s is longer than time_limit_s")
         if self.components and sum(part.gpus for part in self.components) != self.gpus:
             raise ValueError("gpus is not the sum of the components' GPUs")
+        for kind in self.runtime_factors:
+            if self.limit_s_on(kind) > MOST_LIMIT_S:
+                raise ValueError(f"the time limit times the factor for `{kind}` is longer than ten years")
         return self
 
     @property
     def runtime_s(self) -> int:
         """What the plan reckons with: the expected run time, else the limit."""
         return self.expected_runtime_s or self.time_limit_s
+
+    def limit_s_on(self, hardware: str) -> int:
+        """For how long at most it runs on one kind of hardware, to the second."""
+        return self._on(hardware, self.time_limit_s)
+
+    def runtime_s_on(self, hardware: str) -> int:
+        """What the plan reckons with on one kind of hardware, to the second."""
+        return self._on(hardware, self.runtime_s)
+
+    def _on(self, hardware: str, seconds: int) -> int:
+        factor = self.runtime_factors.get(hardware)
+        return seconds if factor is None else max(1, round(seconds * factor))

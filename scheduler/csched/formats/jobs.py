@@ -14,6 +14,7 @@ from csched.clock import format_instant
 from csched.domain.job import Job
 from csched.errors import InputError, Where
 from csched.formats.files import read_text
+from csched.formats.job_cells import CELLS
 from csched.formats.validation import did_you_mean, input_error
 
 COLUMNS: Final = tuple(Job.model_fields)
@@ -21,7 +22,6 @@ SIMULATED_COLUMNS: Final = ("runtime_s",)
 """Only a simulator knows how long a job will truly run; planning accepts the column and does not look."""
 MAX_JOBS: Final = 2_000_000
 _REQUIRED: Final = ("job", "gpus", "time_limit_s")
-_LISTS: Final = frozenset({"hardware", "countries", "datasets"})
 
 
 def read_jobs(path: Path) -> tuple[Job, ...]:
@@ -62,7 +62,7 @@ def write_jobs(
         if writer is None:
             writer = csv.DictWriter(stream, (*columns, *further), lineterminator="\n")
             writer.writeheader()
-        writer.writerow({**{name: _cell(getattr(job, name)) for name in columns}, **further})
+        writer.writerow({**{name: _cell(name, getattr(job, name)) for name in columns}, **further})
     if writer is None:
         csv.writer(stream, lineterminator="\n").writerow(columns)
 
@@ -119,9 +119,9 @@ def job_of(row: Mapping[str, object], file: str, line: int) -> Job:
         InputError: with the line, the column and what was expected.
     """
     values = {name: value for name, value in row.items() if name not in SIMULATED_COLUMNS and value is not None}
-    for name in _LISTS & values.keys():
+    for name in CELLS.keys() & values.keys():
         if isinstance(cell := values[name], str):
-            values[name] = tuple(part.strip() for part in cell.split("|"))
+            values[name] = CELLS[name].read(cell, Where(file, line, name))
     if isinstance(values.get("job"), int):
         values["job"] = str(values["job"])
     try:
@@ -130,9 +130,9 @@ def job_of(row: Mapping[str, object], file: str, line: int) -> Job:
         raise input_error(error, lambda path: Where(file, line, str(path[0]) if path else None), Job) from error
 
 
-def _cell(value: object) -> object:
-    if isinstance(value, tuple):
-        return "|".join(value)
+def _cell(name: str, value: object) -> object:
+    if name in CELLS:
+        return CELLS[name].write(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, datetime):
