@@ -109,6 +109,12 @@ class Tables(NamedTuple):
     """(j,)."""
     wait_kg_at_now: Floats
     """(j,)."""
+    announced_room: Ints
+    """NOWHERE without an announced start; (j,)."""
+    announced_slot: Ints
+    """(j,)."""
+    move_kg: Floats
+    """How much less the announced start counts than it costs; 0 in tables of true costs; (j,)."""
     run_of: Ints
     """Index into `integrals`; (j,)."""
     integrals: Floats
@@ -148,13 +154,15 @@ def compiled(function: F) -> F:
 
 @inlined
 def cost_row(t: Tables, j: int, p: int, row: Floats) -> None:
-    """True cost of each start of a job in a room, into row[first..last]."""
+    """What each start of a job in a room counts, but for its rent, into row[first..last]."""
     first, end = t.first[j, p], t.last[j, p] + 1
     out, run, ramp = row[first:end], t.integrals[t.run_of[j], t.zone_of[p], first:end], t.ramp[first:end]
     factor, slope = t.kg_per_intensity[j, p], t.wait_kg_per_slot[j]
     base = t.egress_kg[j, p] + t.wait_kg_at_now[j]
     for k in range(len(out)):
         out[k] = factor * run[k] + (slope * ramp[k] + base)
+    if t.announced_room[j] == p and first <= t.announced_slot[j] < end:
+        row[t.announced_slot[j]] -= t.move_kg[j]
     site = t.site_of[p]
     if t.varies[site]:
         for slot in range(first, end):
@@ -318,7 +326,8 @@ def cost_of(t: Tables, penalty: Floats, rent: Rent, j: int, p: int, slot: int) -
     end = slot + t.hold[j]
     toll = t.gpus_held[j, p] * (rent.gpu[p, end] - rent.gpu[p, slot])
     toll += t.power[j, p] * (rent.power[t.site_of[p], end] - rent.power[t.site_of[p], slot])
-    return float(t.kg_per_intensity[j, p] * run + waiting + toll)
+    stays = p == t.announced_room[j] and slot == t.announced_slot[j]
+    return float(t.kg_per_intensity[j, p] * run + waiting + toll - (t.move_kg[j] if stays else 0.0))
 
 
 @compiled

@@ -23,6 +23,7 @@ from csched.domain.job import Job
 from csched.domain.site import Partition, Site
 from csched.domain.snapshot import Snapshot
 from csched.domain.verdict import SiteVerdict, Verdicts
+from csched.placement.announced import Announced
 from csched.units import G_PER_KG, SECONDS_PER_HOUR
 
 Ints = npt.NDArray[np.int64]
@@ -115,6 +116,12 @@ class Problem:
     """Wait cost of slot 0, below zero where the job becomes ready later; shape (J,)."""
     drop_kg: Floats
     """What leaving out costs above the dearest allowed start; shape (J,)."""
+    announced_room: Ints
+    """Where the last plan announced the job, -1 where it did not; shape (J,)."""
+    announced_slot: Ints
+    """Shape (J,)."""
+    move_kg: Floats
+    """What any other start counts for beside its cost in the search, and in no bound; shape (J,)."""
 
     @property
     def now(self) -> datetime:
@@ -205,8 +212,9 @@ _SCALED = (
     "wait_kg_per_slot",
     "wait_kg_at_now",
     "drop_kg",
+    "move_kg",
 )
-_BY_JOB = (*_SCALED, "hold_slots", "runtime_s", "first", "last", "excluded")
+_BY_JOB = (*_SCALED, "hold_slots", "runtime_s", "first", "last", "excluded", "announced_room", "announced_slot")
 
 
 def build(snapshot: Snapshot, verdicts: Verdicts | None) -> Problem:
@@ -223,6 +231,7 @@ def build(snapshot: Snapshot, verdicts: Verdicts | None) -> Problem:
     reach = start_slots + int(hold_slots.max(initial=0))
     timeline = _Timeline(snapshot, rooms, start_slots, reach)
     sized = _Sized(snapshot, jobs, rooms)
+    announced = Announced(snapshot, [job.job for job in jobs], sized.gpus, [room.key for room in rooms])
     first, last, excluded = _windows(snapshot, verdicts, jobs, rooms, sized)
     forbidden = _cap_forbids(timeline, rooms, sized.power, hold_slots, first=first, last=last)
     excluded[forbidden] |= Rule.POWER_CAP
@@ -252,6 +261,9 @@ def build(snapshot: Snapshot, verdicts: Verdicts | None) -> Problem:
         wait_kg_per_slot=wait_kg_per_h * slot_h,
         wait_kg_at_now=-wait_kg_per_h * sized.ready_s / SECONDS_PER_HOUR,
         drop_kg=np.array([costs.drop_kg(job, snapshot.fleet) for job in jobs], dtype=np.float64),
+        announced_room=announced.room,
+        announced_slot=announced.slot,
+        move_kg=announced.move_kg,
     )
 
 
