@@ -82,7 +82,7 @@ def _submitted(output: Output, past: timedelta, fleet_file: Path | None) -> "tup
     """The newest jobs that were handed in since; the store answers with so many at most."""
     from csched.app import open_app
     from csched.formats.fleet import read_fleet
-    from csched.store.repository import MOST_ROWS
+    from csched.store.part import MOST_ROWS
 
     with closing(open_app()) as app:
         since = app.clock.now() - past

@@ -15,8 +15,9 @@ from csched.placement.explain import options
 from csched.placement.snapshots import assemble
 from csched.ports import CarbonSource, Clock, Policies
 from csched.store.attempts import Attempts
+from csched.store.job_rows import ALIVE
 from csched.store.records import JobRecord
-from csched.store.repository import ALIVE, Repository
+from csched.store.repository import Repository
 
 _MOST_EXPLAINED: Final = 50
 

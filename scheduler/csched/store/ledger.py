@@ -1,0 +1,59 @@
+"""What jobs cost: one entry for each that ran."""
+
+from datetime import datetime
+
+from sqlmodel import col, select
+
+from csched.domain.ledger import LedgerEntry
+from csched.store.job_rows import require_row
+from csched.store.mapping import to_job_record, to_ledger_row
+from csched.store.part import MOST_ROWS, Part
+from csched.store.records import JobRecord
+from csched.store.rows import JobRow, LedgerRow, PlacementRow
+
+
+class Ledger(Part):
+    """What it cost."""
+
+    def unbilled(self, limit: int = 1000) -> tuple[JobRecord, ...]:
+        """Ended jobs that ran and have no entry in the ledger yet."""
+        query = (
+            select(JobRow, PlacementRow)
+            .join(PlacementRow, isouter=True)
+            .where(col(JobRow.end).is_not(None), col(JobRow.start).is_not(None), ~col(JobRow.billed))
+            .order_by(col(JobRow.id))
+            .limit(limit)
+        )
+        with self._database.read() as session:
+            return tuple(to_job_record(row, placement) for row, placement in session.exec(query))
+
+    def add(self, entry: LedgerEntry) -> None:
+        """Bill an ended job. A job is billed once; a second entry changes nothing."""
+        with self._database.write() as session:
+            row = require_row(session, int(entry.job))
+            if session.get(LedgerRow, row.id) is None:
+                session.add(to_ledger_row(entry))
+            row.billed = True
+
+    def ledger(
+        self,
+        *,
+        user: str | None = None,
+        project: str | None = None,
+        site: str | None = None,
+        ended_from: datetime | None = None,
+        ended_to: datetime | None = None,
+        limit: int = MOST_ROWS,
+    ) -> tuple[LedgerEntry, ...]:
+        """Entries of jobs that ended in [ended_from, ended_to), by end."""
+        query = select(LedgerRow.entry)
+        for column, wanted in ((LedgerRow.user, user), (LedgerRow.project, project), (LedgerRow.site, site)):
+            if wanted is not None:
+                query = query.where(col(column) == wanted)
+        if ended_from is not None:
+            query = query.where(col(LedgerRow.ended) >= ended_from)
+        if ended_to is not None:
+            query = query.where(col(LedgerRow.ended) < ended_to)
+        query = query.order_by(col(LedgerRow.ended), col(LedgerRow.job_id)).limit(max(0, min(limit, MOST_ROWS)))
+        with self._database.read() as session:
+            return tuple(LedgerEntry.model_validate(entry) for entry in session.exec(query))
