@@ -3,10 +3,10 @@
 Everything is built when it is first asked for, so that `csched submit` loads neither the solver nor pandas.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from csched import shipped
@@ -19,6 +19,7 @@ from csched.domain.site import Fleet
 from csched.domain.snapshot import Snapshot, SolveBudget
 from csched.domain.verdict import Reason
 from csched.errors import InputError, Unavailable
+from csched.formats.batch_script import BatchJob, Given, Surroundings, read_batch_script
 from csched.formats.validation import did_you_mean
 from csched.ports import CarbonSource, Clock, Dispatcher, Gate, Policies
 from csched.settings import Settings, load_settings
@@ -167,6 +168,39 @@ class App:
             self.store.close()
 
     # What users do. Job ids are integers here; `Job.job` is the same as text.
+
+    def read_script(
+        self,
+        text: str,
+        name: str,
+        args: Sequence[str],
+        given: Sequence[Given],
+        *,
+        user: str,
+        folder: PurePosixPath,
+        environment: Mapping[str, str],
+    ) -> BatchJob:
+        """What a batch script asks for here and now; `given` counts more than its lines.
+
+        Raises:
+            InputError: not a batch script, or an option that is unknown, wrong, refused or missing; with its line.
+        """
+        around = Surroundings(
+            now=self.clock.now(), user=user, folder=folder, environment=environment, hardware=frozenset(self.hardware)
+        )
+        return read_batch_script(text, name, args, given, around)
+
+    def submit_batch(self, batch: BatchJob, key: str | None = None) -> int:
+        """Queue what `read_script` read."""
+        return self.submit(
+            batch.job,
+            batch.script,
+            name=batch.name,
+            project=batch.account,
+            account=batch.account,
+            hold="user" if batch.held else None,
+            key=key,
+        )
 
     def submit(
         self,

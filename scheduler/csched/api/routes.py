@@ -16,7 +16,7 @@ from csched.domain.plan import Plan
 from csched.domain.run import JobState
 from csched.errors import InputError, Where
 from csched.formats.batch_options import ON_COMMAND_LINE
-from csched.formats.batch_script import BatchJob, Given, Surroundings, read_batch_script
+from csched.formats.batch_script import BatchJob, Given
 from csched.formats.validation import did_you_mean
 from csched.report.accounts import accounts
 from csched.report.jobs import job_document
@@ -61,15 +61,7 @@ def submit_job(
     A request that is repeated with the same Idempotency-Key is answered with the job of the first one.
     """
     batch = _batch_job(app, token, request)
-    job_id = app.submit(
-        batch.job,
-        batch.script,
-        name=batch.name,
-        project=batch.account,
-        account=batch.account,
-        hold="user" if batch.held else None,
-        key=key,
-    )
+    job_id = app.submit_batch(batch, key)
     response.headers["Location"] = f"/api/v1/jobs/{job_id}"
     return Submitted(job_id=job_id, remarks=list(batch.remarks))
 
@@ -142,10 +134,10 @@ def _batch_job(app: App, token: Token, request: SubmitRequest) -> BatchJob:
         raise InputError("an absolute path is expected", where=Where(field="work_dir"))
     if request.work_dir is None:
         (app.home() / "work").mkdir(exist_ok=True)
-    around = Surroundings(
-        now=app.clock.now(), user=token.name, folder=folder, environment={}, hardware=frozenset(app.hardware)
+    given = _given(request.options)
+    return app.read_script(
+        request.script, request.name, request.args, given, user=token.name, folder=folder, environment={}
     )
-    return read_batch_script(request.script, request.name, request.args, _given(request.options), around)
 
 
 def _given(options: dict[str, str | None]) -> list[Given]:

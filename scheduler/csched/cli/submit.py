@@ -15,7 +15,7 @@ from csched.cli.daemon_state import remark_daemon
 from csched.cli.output import Output, output_options
 from csched.errors import NothingPlaced, UsageError, Where
 from csched.formats.batch_options import ON_COMMAND_LINE, Argument, Use
-from csched.formats.batch_script import BatchJob, Given, Surroundings, read_batch_script
+from csched.formats.batch_script import BatchJob, Given
 from csched.report.rendering import Rendered
 
 if TYPE_CHECKING:
@@ -84,14 +84,15 @@ def command(
         raise UsageError("--idempotency-key takes 1 to 64 letters, digits and signs, without blanks")
     text, name, args = _script(script, wrap, args)
     with closing(open_app()) as app:
-        around = Surroundings(
-            now=app.clock.now(),
+        batch = app.read_script(
+            text,
+            name,
+            args,
+            _given(given),
             user=getpass.getuser(),
             folder=PurePosixPath(Path.cwd()),
             environment=os.environ,
-            hardware=frozenset(app.hardware),
         )
-        batch = read_batch_script(text, name, args, _given(given), around)
         for remark in batch.remarks:
             output.remark(f"{name}: {remark}")
         if test_only:
@@ -100,15 +101,7 @@ def command(
 
 
 def _submit(app: "App", output: Output, batch: BatchJob, key: str | None, *, parsable: bool) -> int:
-    job_id = app.submit(
-        batch.job,
-        batch.script,
-        name=batch.name,
-        project=batch.account,
-        account=batch.account,
-        hold="user" if batch.held else None,
-        key=key,
-    )
+    job_id = app.submit_batch(batch, key)
     sentence = str(job_id) if parsable else f"Submitted batch job {job_id}"
     output.show(Rendered({"job_id": job_id}, [job_id], [sentence]))
     if refusals := app.refused_everywhere(batch.job):
