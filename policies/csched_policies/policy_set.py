@@ -8,7 +8,9 @@ from datetime import datetime
 from types import MappingProxyType
 
 from csched.domain.job import Job
+from csched.domain.quota import QuotaRow
 from csched.domain.site import Fleet
+from csched.domain.snapshot import Snapshot
 from csched.domain.verdict import Verdicts
 from csched_policies.exceptions import Exemption
 from csched_policies.facts import Dataset, Tenant
@@ -62,6 +64,10 @@ class PolicySet:
     def screen(self, jobs: Sequence[Job], fleet: Fleet, now: datetime) -> Verdicts:
         """One verdict for each job and site; sees no carbon, no load and no other job."""
         return self.table(fleet, now).screen(jobs)
+
+    def quotas(self, snapshot: Snapshot) -> tuple[QuotaRow, ...]:  # noqa: ARG002  (the port's signature)
+        """No rule of the vocabulary sets a share of GPU-hours."""
+        return ()
 
     def table(self, fleet: Fleet, now: datetime) -> Table:
         """The table for this fleet and instant; the last one again where nothing has changed since."""

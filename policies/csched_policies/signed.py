@@ -11,7 +11,9 @@ from threading import Lock
 from typing import Final, Protocol
 
 from csched.domain.job import Job
+from csched.domain.quota import QuotaRow
 from csched.domain.site import Fleet
+from csched.domain.snapshot import Snapshot
 from csched.domain.verdict import Reason, ReasonCode, SiteVerdict, Verdicts
 from csched.errors import CschedError, Refused, Unavailable, Where
 from csched.ports import Policies
@@ -55,6 +57,9 @@ class DenyAll:
         )
         return dict.fromkeys((job.job for job in jobs), row)
 
+    def quotas(self, snapshot: Snapshot) -> tuple[QuotaRow, ...]:  # noqa: ARG002  (the port's signature)
+        return ()
+
 
 class SignedPolicies:
     """The set in force, looked at again whenever somebody asks for `refresh`; implements csched.ports.Policies.
@@ -85,6 +90,9 @@ class SignedPolicies:
 
     def screen(self, jobs: Sequence[Job], fleet: Fleet, now: datetime) -> Verdicts:
         return self.in_force.screen(jobs, fleet, now)
+
+    def quotas(self, snapshot: Snapshot) -> tuple[QuotaRow, ...]:
+        return self.in_force.quotas(snapshot)
 
     def refresh(self) -> None:
         """Bring the folder's set into force if it is valid; else keep the last good one and say why in `refusal`."""

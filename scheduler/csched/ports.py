@@ -7,6 +7,7 @@ from typing import Protocol
 from csched.domain.carbon import CarbonOutlook
 from csched.domain.job import Job
 from csched.domain.plan import Placement, Plan
+from csched.domain.quota import QuotaRow
 from csched.domain.run import DispatchOrder, RunReport
 from csched.domain.site import Fleet
 from csched.domain.snapshot import Snapshot
@@ -33,6 +34,10 @@ class Policies(Protocol):
 
     def screen(self, jobs: Sequence[Job], fleet: Fleet, now: datetime) -> Verdicts:
         """One verdict for each job and site; sees no carbon, no load and no other job."""
+        ...
+
+    def quotas(self, snapshot: Snapshot) -> tuple[QuotaRow, ...]:
+        """Shares of a tenant's GPU-hours that may be spent at some sites, each with what has been used of it."""
         ...
 
 

@@ -28,6 +28,8 @@ class Occupation(Value):
     likely_until: Instant | None = None
     """When it will have ended at the quantile that the operator plans with; from then on its GPUs count as free.
     null counts to the limit."""
+    array: Slug | None = None
+    """The array it is a task of."""
 
 
 class AnnouncedStart(Value):
