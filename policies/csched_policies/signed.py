@@ -16,9 +16,10 @@ from csched.domain.site import Fleet
 from csched.domain.snapshot import Snapshot
 from csched.domain.verdict import Reason, ReasonCode, SiteVerdict, Verdicts
 from csched.errors import CschedError, Refused, Unavailable, Where
+from csched.keys import read_trust
 from csched.ports import Policies
 from csched_policies.load import files_in, load_texts
-from csched_policies.manifest import MANIFEST, SIGNATURE, read_signed, read_trust
+from csched_policies.manifest import MANIFEST, SIGNATURE, read_signed
 from csched_policies.policy_set import PolicySet
 
 DENY_ALL: Final = "deny-all"

@@ -21,11 +21,12 @@ from csched.domain.job import DataClass, Job
 from csched.domain.run import JobState, Script
 from csched.domain.verdict import SiteVerdict
 from csched.errors import CschedError, InputError
+from csched.keys import generate_key, read_private_key
 from csched.settings import Settings
 from csched.testing.builders import MONDAY
 from csched.testing.planner import everything_at
 from csched.testing.world import RecordingDispatcher
-from csched_policies.manifest import generate_key, read_private_key, sign
+from csched_policies.manifest import sign
 from csched_policies.signed import DENY_ALL
 
 SCRIPT = Script(body="#!/bin/sh\n", work_dir="/", stdout="/dev/null")

@@ -31,11 +31,12 @@ from csched.app import App
 from csched.clock import FixedClock
 from csched.domain.job import Job
 from csched.domain.run import JobState, Script
+from csched.keys import generate_key, read_private_key
 from csched.settings import Settings
 from csched.store.repository import Repository
 from csched.testing.planner import everything_at
 from csched.testing.world import RecordingDispatcher
-from csched_policies.manifest import generate_key, read_private_key, sign
+from csched_policies.manifest import sign
 
 SCRIPT = Script(body="#!/bin/sh\n", work_dir="/", stdout="/dev/null")
 PLACE = {"grid_zone": "FR", "pue": 1.2, "partitions": [{"name": "p", "hardware": "dgx-h100", "nodes": 100}]}

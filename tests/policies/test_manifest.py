@@ -20,16 +20,13 @@ from csched import shipped
 from csched.cli import main
 from csched.clock import FixedClock
 from csched.errors import CschedError, InputError, Refused
+from csched.keys import generate_key, key_id, read_private_key, read_trust
 from csched.store.repository import Repository
 from csched_policies.load import load_policies
 from csched_policies.manifest import (
     MANIFEST,
     SIGNATURE,
-    generate_key,
-    key_id,
-    read_private_key,
     read_signed,
-    read_trust,
     sign,
 )
 from csched_policies.signed import DENY_ALL, SignedPolicies

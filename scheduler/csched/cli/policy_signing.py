@@ -21,7 +21,7 @@ def keygen(output: Output, file: Path) -> None:
     Example:
       csched policy keygen policy.key
     """
-    from csched_policies.manifest import generate_key, key_id, read_private_key
+    from csched.keys import generate_key, key_id, read_private_key
 
     public_file = generate_key(file)
     name = key_id(read_private_key(file).public_key())
@@ -42,7 +42,7 @@ def sign(output: Output, folder: Path, key_file: Path, serial: int | None) -> No
     Example:
       csched policy check my-policies && csched policy sign my-policies --key policy.key
     """
-    from csched_policies.manifest import read_private_key
+    from csched.keys import read_private_key
     from csched_policies.manifest import sign as write_manifest
 
     manifest = write_manifest(folder, read_private_key(key_file), SystemClock().now(), serial)
@@ -62,8 +62,9 @@ def verify(output: Output, folder: Path, trust_file: Path) -> None:
     Example:
       csched policy verify my-policies --trust policy.key.pub
     """
+    from csched.keys import read_trust
     from csched_policies.load import load_texts
-    from csched_policies.manifest import read_signed, read_trust
+    from csched_policies.manifest import read_signed
 
     signed = read_signed(folder, read_trust(trust_file))
     policies = load_texts(signed.texts, None, folder)
