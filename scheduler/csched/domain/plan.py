@@ -18,6 +18,15 @@ class PlanStatus(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Stop(StrEnum):
+    """What ended the search."""
+
+    OPTIMAL = "optimal"
+    GAP = "gap reached"
+    BUDGET = "budget"
+    WORK = "work done"
+
+
 class Placement(Value):
     """One job at one partition from `start` on. Costs are kgCO2e and kgCO2e-equivalents, not rounded."""
 
@@ -72,8 +81,15 @@ class Plan(Value):
     policy_digest: str | None
     carbon_source: str
     warnings: tuple[str, ...] = ()
+    announced: int = 0
+    """Jobs of this plan for which the standing plan had announced a start that has not passed."""
+    moved: int = 0
+    """How many of those start elsewhere or at another time now, or not at all."""
     build_s: float = 0.0
     solve_s: float = 0.0
+    stages: Mapping[str, float] = {}
+    """Seconds of each stage of solving."""
+    stopped: Stop | None = None
     placements: tuple[Placement, ...]
     unplaced: tuple[Unplaced, ...]
 
@@ -87,7 +103,7 @@ class Plan(Value):
 
     def decision(self) -> dict[str, object]:
         """All of the plan but how long it took: equal for equal snapshots, policies, seed and work."""
-        return self.model_dump(mode="json", by_alias=True, exclude={"build_s", "solve_s"})
+        return self.model_dump(mode="json", by_alias=True, exclude={"build_s", "solve_s", "stages", "stopped"})
 
 
 class SiteOption(Value):

@@ -115,4 +115,6 @@ class SolveBudget(Value):
 
     seconds: float | None = Field(default=30.0, gt=0)
     work: int | None = Field(default=None, ge=0)
+    gap: float | None = Field(default=None, ge=0)
+    """Close enough: the search ends once the plan is proven within this share of the best."""
     seed: int = Field(default=0, ge=0, lt=2**31)

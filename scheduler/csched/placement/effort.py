@@ -1,7 +1,7 @@
 """How hard the engine tries, how long it may take, and what its stages hand on."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -47,12 +47,18 @@ class Effort:
 
 @dataclass
 class Watch:
-    """Seconds by stage, and whether any are left."""
+    """Seconds by stage, whether any are left, and whether what was found is good enough."""
 
     seconds: float | None
+    gap: float = 0.0
+    """The search may end once this close to the bound."""
     stage_s: dict[str, float] = field(default_factory=dict)
     begun: float = field(default_factory=time.perf_counter)
+    kept_back_s: float = 0.0
+    """What is needed at the end for the proof of what was found."""
     ran_out: bool = False
+    near: bool = False
+    """The search ended at the gap that was asked for."""
 
     @property
     def elapsed_s(self) -> float:
@@ -60,14 +66,18 @@ class Watch:
 
     @property
     def left_s(self) -> float:
-        return float("inf") if self.seconds is None else self.seconds - self.elapsed_s
+        return float("inf") if self.seconds is None else self.seconds - self.kept_back_s - self.elapsed_s
 
     def over(self, share: float = 1.0) -> bool:
         """Whether this share of the time is gone; remembered, because it makes a plan depend on the machine."""
-        if self.seconds is not None and self.elapsed_s > share * self.seconds:
+        if self.seconds is not None and self.elapsed_s > share * (self.seconds - self.kept_back_s):
             self.ran_out = True
             return True
         return False
+
+    def until(self, share: float) -> Callable[[], bool]:
+        """Whether to go on until this share of the time is gone."""
+        return lambda: not self.over(share)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

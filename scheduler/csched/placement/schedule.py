@@ -53,6 +53,13 @@ class Board:
         short = np.concatenate([np.zeros((len(enough), 1), dtype=np.int64), np.cumsum(~enough, axis=1)], axis=1)
         return np.asarray(short[:, ends] == short[:, self._slots])
 
+    def has_room(self, job: int, room: int, slot: int) -> bool:
+        """Whether the job finds room for all of its hold at one start, allowed or not."""
+        problem = self.problem
+        end = int(problem.row_after(np.array([slot + problem.hold_slots[job]]))[0])
+        free = self.gpus_left[room, slot:end].min() >= problem.gpus_held[job, room]
+        return bool(free and self.power_left[problem.room_site[room], slot:end].min() >= problem.power[job, room])
+
     def occupy(self, room: int, rows: slice, gpus: int, power: int) -> None:
         """Take GPUs and power units away in some rows; less than nothing is never left."""
         site = self.problem.room_site[room]
