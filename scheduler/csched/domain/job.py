@@ -65,6 +65,32 @@ class OutputKind(StrEnum):
     DATASET = "dataset"
 
 
+class Confidentiality(StrEnum):
+    """What must be a trusted execution environment."""
+
+    NONE = "none"
+    CPU = "cpu"
+    GPU = "gpu"
+    """CPU and GPU, attested."""
+
+
+class Tenancy(StrEnum):
+    """With whom a machine is shared, ordered from everybody to nobody."""
+
+    SHARED = "shared"
+    EXCLUSIVE_NODE = "exclusive_node"
+    EXCLUSIVE_PARTITION = "exclusive_partition"
+
+
+class Export(StrEnum):
+    """How far what a job leaves behind may be taken."""
+
+    NONE = "none"
+    EU27 = "EU27"
+    EEA = "EEA"
+    ANY = "any"
+
+
 class Locality(StrEnum):
     """How the nodes of a job should lie to each other, where both are possible."""
 
@@ -155,6 +181,16 @@ class Job(Value):
     """Where the outputs are brought."""
     outputs_retain_at_site_h: float | None = Field(default=None, ge=0)
     """Hours for which a copy stays at the site after the end; null is unknown."""
+    outputs_export: Export | None = None
+    outputs_aggregated_only: bool | None = None
+    """Nothing but aggregates leaves the site."""
+    outputs_inherit_class: bool | None = None
+    """False lowers the class of the outputs below that of the data; null inherits it."""
+    requires_confidential: Confidentiality | None = None
+    requires_tenancy: Tenancy | None = None
+    requires_min_seal: int | None = Field(default=None, ge=0, le=4)
+    """In each of the eight objectives."""
+    requires_min_ual: int | None = Field(default=None, ge=0, le=4)
     portable: bool | None = None
     """False keeps the job at its home site; null leaves the question to the site that runs it."""
 

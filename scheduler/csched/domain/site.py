@@ -171,6 +171,10 @@ class Link(Value):
     between: tuple[Slug, Slug]
     gbit_per_s: float = Field(gt=0)
     g_co2_per_gb: float | None = Field(default=None, ge=0)
+    eur_per_gb: float | None = Field(default=None, ge=0)
+    encrypted: Literal["none", "tls", "ipsec", "macsec"] | None = None
+    countries: tuple[Country, ...] | None = None
+    """Countries that it passes between its two ends; [] is none, null is unknown."""
 
 
 class Reservation(Value):

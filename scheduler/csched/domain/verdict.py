@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
+from pydantic import Field
+
 from csched.domain.base import Instant, Slug, Value
+from csched.domain.start_ban import StartBan
 
 Scalar = str | int | float | bool | None
 
@@ -66,6 +69,16 @@ class ExceptionUse(Value):
     """What the rule would have refused."""
 
 
+class Preference(Value):
+    """What one `prefer` of a rule makes of a site, beside the others of the fleet. It never excludes and costs nothing."""
+
+    rule: str
+    clause: str
+    seen: Scalar | tuple[Scalar, ...] = None
+    points: float = Field(ge=0)
+    """0 where the fact is not known, up to the weight that the rule gives."""
+
+
 class SiteVerdict(Value):
     """What policy says of one job at one site: allowed if `denials` is empty, then only until `latest_end`."""
 
@@ -74,14 +87,23 @@ class SiteVerdict(Value):
     latest_end: Instant | None = None
     """The job's time limit must run out by then (evidence expires); null is no such bound."""
     latest_end_reason: Reason | None = None
+    bans: tuple[StartBan, ...] = ()
+    """Hours of the day at which the job must not be started there, though it may at others."""
     advice: tuple[Reason, ...] = ()
     """Clauses not met of rules that only advise or audit: reported, never applied."""
     exceptions: tuple[ExceptionUse, ...] = ()
     """Rules that say no and were set aside for such jobs at this site."""
+    preferences: tuple[Preference, ...] = ()
+    """Advice only: which of the sites that are allowed the rules would rather see."""
 
     @property
     def allowed(self) -> bool:
         return not self.denials
+
+    @property
+    def points(self) -> float:
+        """How much the rules prefer the site; comparable among the sites of one job only."""
+        return sum(each.points for each in self.preferences)
 
 
 class Objection(Value):
