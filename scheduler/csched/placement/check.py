@@ -5,7 +5,7 @@ Shares no code with the engine: only the domain values and the arithmetic of `cs
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -16,10 +16,12 @@ from csched.accounting import costs
 from csched.domain.hardware import Hardware
 from csched.domain.job import Job
 from csched.domain.plan import Placement, Plan, Unplaced
+from csched.domain.quota import QuotaRow
 from csched.domain.site import Partition, PowerCap, Site
 from csched.domain.snapshot import Snapshot
 from csched.domain.verdict import ReasonCode, Verdicts
 from csched.errors import CschedError
+from csched.placement.check_together import Together
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,9 +36,9 @@ class PlanRefused(CschedError):
     code = "PlanRefused"
 
 
-def require_valid(plan: Plan, snapshot: Snapshot, verdicts: Verdicts | None) -> None:
+def require_valid(plan: Plan, snapshot: Snapshot, verdicts: Verdicts | None, quotas: Sequence[QuotaRow] = ()) -> None:
     """Raise PlanRefused for a plan that breaks a rule or states a wrong figure. The bound is not recomputed."""
-    found = list(_Check(plan, snapshot, verdicts).faults())
+    found = list(_Check(plan, snapshot, verdicts, quotas).faults())
     if found:
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise PlanRefused(
@@ -45,16 +47,17 @@ def require_valid(plan: Plan, snapshot: Snapshot, verdicts: Verdicts | None) -> 
         )
 
 
-def faults(plan: Plan, snapshot: Snapshot, verdicts: Verdicts | None) -> list[str]:
+def faults(plan: Plan, snapshot: Snapshot, verdicts: Verdicts | None, quotas: Sequence[QuotaRow] = ()) -> list[str]:
     """All that is wrong with a plan, one sentence each, its bound recomputed from the certificate; empty if valid."""
-    check = _Check(plan, snapshot, verdicts)
+    check = _Check(plan, snapshot, verdicts, quotas)
     return [*check.faults(), *check.bound_faults()]
 
 
 class _Check:
-    def __init__(self, plan: Plan, snapshot: Snapshot, verdicts: Verdicts | None) -> None:
+    def __init__(self, plan: Plan, snapshot: Snapshot, verdicts: Verdicts | None, quotas: Sequence[QuotaRow]) -> None:
         self.plan, self.snapshot, self.verdicts = plan, snapshot, verdicts
         self.fleet, self.now = snapshot.fleet, snapshot.now
+        self.together = Together(plan, snapshot, quotas)
         self.jobs = {job.job: job for job in snapshot.jobs}
         self.rooms = {
             (site.id, partition.name): (site, partition, snapshot.hardware[partition.hardware])
@@ -72,6 +75,7 @@ class _Check:
                 yield f"{placement.job} is placed at {placement.site}/{placement.partition}, one of which is unknown"
         yield from self._room_overfilled()
         yield from self._power_overdrawn()
+        yield from self.together.faults()
         for unplaced in self.plan.unplaced:
             if unplaced.job in self.jobs:
                 yield from self._left_out(unplaced, self.jobs[unplaced.job])
@@ -171,6 +175,9 @@ class _Check:
 
     def _slot(self, instant: datetime) -> int:
         return math.floor((instant - self.now).total_seconds() / self.snapshot.slot_s)
+
+    def _instant(self, slot: int) -> datetime:
+        return self.now + timedelta(seconds=slot * self.snapshot.slot_s)
 
     def _slots_held(self, job: Job) -> int:
         return math.ceil(job.time_limit_s / self.snapshot.slot_s)
@@ -305,6 +312,8 @@ class _Check:
             return
         if not unplaced.reasons:
             yield f"{job.job} is left out without a reason"
+        if self.together.waits_in_vain(job) and ReasonCode.DEPENDENCY not in {why.code for why in unplaced.reasons}:
+            yield f"{job.job} waits for what will never come, and its reasons do not say so"
         dearest = None
         for (site_id, name), (site, partition, hardware) in self.rooms.items():
             slots = self._allowed_starts(job, site, partition, hardware)
@@ -322,6 +331,8 @@ class _Check:
 
     def _still_fits(self, job: Job, site_id: str, partition_name: str, slot: int) -> bool:
         site, partition, hardware = self.rooms[site_id, partition_name]
+        if not self.together.permits(job, site_id, hardware.key, self._instant(slot)):
+            return False
         end = slot + self._slots_held(job)
         busy = self._gpus_in_use.get((site_id, partition_name), _Profile())
         if busy.peak(slot, end) + hardware.gpus_held(job.gpus) > partition.gpu_count(hardware):
