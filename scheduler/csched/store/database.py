@@ -17,7 +17,7 @@ from sqlmodel import Session
 
 from csched.errors import CschedError, InputError, Unavailable
 
-NEWEST_SCHEMA: Final = "0002"
+NEWEST_SCHEMA: Final = "0003"
 """The newest revision in migrations/versions; a test holds the two together."""
 
 _BUSY_S: Final = 30

@@ -6,7 +6,7 @@ Instants are stored in UTC; what is only ever read whole is one JSON document; w
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, DateTime, Dialect, Index, LargeBinary, Text, TypeDecorator, false
+from sqlalchemy import JSON, Column, DateTime, Dialect, Index, LargeBinary, Text, TypeDecorator, false, text
 from sqlmodel import Field, SQLModel
 
 Document = dict[str, Any]
@@ -50,6 +50,8 @@ class JobRow(SQLModel, table=True):
     end: datetime | None = Field(default=None, sa_type=Utc)
     attempt: str | None = Field(default=None, index=True)
     attempts: int = 0
+    restarts: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    """How often it was begun anew after a node failed under it or it was preempted."""
     exit_status: int | None = None
     exit_signal: int | None = None
     cancel_requested: bool = False
@@ -157,3 +159,57 @@ class MarkRow(SQLModel, table=True):
 
     key: str = Field(primary_key=True)
     value: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class SiteOrderRow(SQLModel, table=True):
+    """A signed order in the mailbox of a site's agent; `document` goes once the attempt's end is known."""
+
+    __tablename__ = "site_orders"
+    __table_args__ = (Index("ix_site_orders_attempt", "attempt", "kind", unique=True),)
+
+    site: str = Field(primary_key=True)
+    sequence: int = Field(primary_key=True)
+    attempt: str
+    kind: str
+    key_id: str
+    document: str | None = Field(default=None, sa_column=Column(Text))
+    signature: str
+    posted: datetime = Field(sa_type=Utc)
+
+
+class SiteReportRow(SQLModel, table=True):
+    """The newest report of an attempt by its site's agent."""
+
+    __tablename__ = "site_reports"
+
+    attempt: str = Field(primary_key=True)
+    site: str = Field(index=True)
+    version: int
+    report: Document = Field(sa_column=Column(JSON, nullable=False))
+    received: datetime = Field(sa_type=Utc)
+
+
+class AgentRow(SQLModel, table=True):
+    """What is known of a site's agent: when it last called, what it found, and what a person must look at."""
+
+    __tablename__ = "agents"
+
+    site: str = Field(primary_key=True)
+    seen: datetime = Field(sa_type=Utc)
+    facts: Document | None = Field(default=None, sa_column=Column(JSON))
+    facts_at: datetime | None = Field(default=None, sa_type=Utc)
+    alarm: Document | None = Field(default=None, sa_column=Column(JSON))
+    alarm_cleared: datetime | None = Field(default=None, sa_type=Utc)
+    refused: list[Document] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    """The newest orders that it did not carry out."""
+
+
+class SiteRefusalRow(SQLModel, table=True):
+    """Why a site itself would not take a job, as its agent found."""
+
+    __tablename__ = "site_refusals"
+
+    job_id: int = Field(primary_key=True, foreign_key="jobs.id")
+    site: str = Field(primary_key=True)
+    at: datetime = Field(sa_type=Utc)
+    reason: Document = Field(sa_column=Column(JSON, nullable=False))
