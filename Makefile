@@ -3,7 +3,8 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench soak lint types clean requirements test-packages
+.PHONY: help setup demo test test-slurm bench soak lint types clean requirements test-packages slurm-packages \
+        slurm-lab-up slurm-lab-look slurm-lab-down
 
 BIN := .venv/bin
 WORKERS ?= 2
@@ -19,6 +20,10 @@ demo: setup ## run the main job once on this machine, from a script to the carbo
 
 test: lint types test-packages ## run all tests; installs Debian's packages they need (root or sudo)
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile -m "not soak and not slurm"
+	$(MAKE) test-slurm
+
+test-slurm: setup slurm-packages ## run the tests on real Slurm clusters, which it brings up and takes down (root)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile -m "slurm and not soak" tests/slurm
 
 soak: test-packages ## the long version of the tests: more seeds, bigger sizes
 	$(BIN)/pytest --timeout 7200 -m soak
@@ -40,8 +45,20 @@ types: setup ## check types
 requirements: setup ## pin anew what pyproject.toml asks for (UPGRADE=1: the newest versions)
 	@requirements/compile.sh
 
+slurm-lab-up: setup slurm-packages ## bring up three Slurm clusters to play with (root; NEWER=1: also one of Slurm 24.11)
+	@$(BIN)/python -m slurm_lab up $(if $(NEWER),--newer)
+
+slurm-lab-look: ## show the clusters of `make slurm-lab-up`
+	@$(BIN)/python -m slurm_lab look
+
+slurm-lab-down: ## end them
+	@$(BIN)/python -m slurm_lab down
+
 test-packages: setup
 	@requirements/debian.sh $$(sed 's/#.*//' requirements/debian-test.txt)
+
+slurm-packages: setup
+	@requirements/debian.sh $$(sed 's/#.*//' requirements/debian-slurm.txt)
 
 clean: ## remove .venv, caches and what was built
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
