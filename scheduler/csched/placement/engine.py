@@ -171,7 +171,9 @@ def _placements(problem: Problem, schedule: Schedule) -> tuple[Placement, ...]:
     snapshot = problem.snapshot
     packed = pack(problem, schedule)
     placements = []
-    for index in np.flatnonzero(schedule.room >= 0).tolist():
+    arrival = {job.job: index for index, job in enumerate(snapshot.jobs)}
+    placed = np.flatnonzero(schedule.room >= 0).tolist()
+    for index in sorted(placed, key=lambda index: arrival[problem.jobs[index].job]):
         job, room = problem.jobs[index], problem.rooms[schedule.room[index]]
         start = problem.start(schedule.slot[index])
         lines = costs.bill(

@@ -24,6 +24,7 @@ from csched.domain.site import Partition, Site
 from csched.domain.snapshot import Snapshot
 from csched.domain.verdict import SiteVerdict, Verdicts
 from csched.placement.announced import Announced
+from csched.placement.order import by_demand
 from csched.units import G_PER_KG, SECONDS_PER_HOUR
 
 Ints = npt.NDArray[np.int64]
@@ -77,7 +78,7 @@ class Problem:
     snapshot: Snapshot
     verdicts: Verdicts | None
     jobs: tuple[Job, ...]
-    """The jobs to place: those of the snapshot that nobody holds; shape (J,)."""
+    """The jobs to place: those of the snapshot that nobody holds, by demand; shape (J,)."""
     rooms: tuple[Room, ...]
     start_slots: int
     row_slots: Ints
@@ -220,7 +221,7 @@ _BY_JOB = (*_SCALED, "hold_slots", "runtime_s", "first", "last", "excluded", "an
 def build(snapshot: Snapshot, verdicts: Verdicts | None) -> Problem:
     """The problem of one snapshot. Held jobs have no place in it."""
     held = set(snapshot.held)
-    jobs = tuple(job for job in snapshot.jobs if job.job not in held)
+    jobs = by_demand(job for job in snapshot.jobs if job.job not in held)
     rooms = tuple(
         Room(site, index, partition, snapshot.hardware[partition.hardware])
         for index, site in enumerate(snapshot.fleet.sites)
