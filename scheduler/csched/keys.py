@@ -1,4 +1,4 @@
-"""ed25519 key pairs in PEM files: private ones readable by their owner only, public ones gathered in a file of trust."""
+"""ed25519 key pairs in PEM: private ones readable by their owner only, public ones gathered in a file of trust."""
 
 import hashlib
 import os

@@ -6,6 +6,8 @@ from enum import StrEnum
 from pydantic import Field
 
 from csched.domain.base import Instant, Slug, Value
+from csched.domain.job import DataClass
+from csched.domain.verdict import Reason
 
 
 class JobState(StrEnum):
@@ -63,6 +65,24 @@ class DispatchOrder(Value):
     gpus: int
     time_limit_s: int
     script: Script
+    start: Instant | None = None
+    """As planned; null is at once."""
+    nodes: tuple[str, ...] | None = None
+    """As planned; null leaves them to the site."""
+    tenant: str | None = None
+    account: str | None = None
+    data_class: DataClass | None = None
+
+
+class GivenBack(Value):
+    """The attempt is over, runs nowhere and never will: its job waits for another place, under rules read afresh."""
+
+    reason: str
+    """One CamelCase word for the queue."""
+    had_started: bool
+    """It counts as a restart; a job has only so many."""
+    refusal: Reason | None = None
+    """Why the site would not take it: the next decisions heed it."""
 
 
 class RunReport(Value):
@@ -76,3 +96,5 @@ class RunReport(Value):
     end: Instant | None = None
     nodes: tuple[str, ...] | None = None
     message: str | None = None
+    given_back: GivenBack | None = None
+    """Null: `state` is the attempt's, and where it is final it is the job's end."""

@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from csched.domain.run import DispatchOrder
+from csched.domain.run import DispatchOrder, RunReport
 from csched.domain.verdict import Objection
 from csched.errors import Unavailable
 from csched.ports import Dispatcher, Gate
@@ -89,7 +89,12 @@ class Attempts:
     def take_over_news(self) -> list[int]:
         """Keep what became of the living attempts; the jobs of which something was new."""
         reports = self.dispatcher.poll(self.store.alive())
-        return [int(report.job) for report in reports if self.store.apply(report)]
+        return [int(report.job) for report in reports if self._take_over(report)]
+
+    def _take_over(self, report: RunReport) -> bool:
+        if report.given_back is not None:
+            return self.store.take_back(report, report.given_back)
+        return self.store.apply(report)
 
     def forget_ended(self) -> None:
         """Let the dispatcher drop what has ended and is kept in the store."""

@@ -73,6 +73,11 @@ def to_order(row: JobRow, attempt: AttemptRow) -> DispatchOrder:
         gpus=job.gpus,
         time_limit_s=job.time_limit_s,
         script=Script.model_validate(row.script),
+        start=placement.start,
+        nodes=placement.nodes,
+        tenant=job.tenant,
+        account=row.account,
+        data_class=job.data_class,
     )
 
 

@@ -12,13 +12,15 @@ from csched.store.dispatches import Dispatches
 from csched.store.drains import Drains
 from csched.store.jobs import Jobs
 from csched.store.ledger import Ledger
+from csched.store.mailboxes import Mailboxes
 from csched.store.marks import Marks
 from csched.store.plans import Plans
+from csched.store.returns import Returns
 from csched.store.submissions import Submissions
 from csched.store.tokens import Tokens
 
 
-class Repository(Submissions, Jobs, Plans, Dispatches, Drains, Ledger, Tokens, Marks):
+class Repository(Submissions, Jobs, Plans, Dispatches, Returns, Drains, Ledger, Tokens, Marks):
     """Everything csched remembers, behind one URL; opening it brings the schema up to date.
 
     Raises:
@@ -35,3 +37,7 @@ class Repository(Submissions, Jobs, Plans, Dispatches, Drains, Ledger, Tokens, M
     @property
     def carbon_cache(self) -> CarbonCacheTable:
         return CarbonCacheTable(self._database)
+
+    @property
+    def mailboxes(self) -> Mailboxes:
+        return Mailboxes(self._database, self._clock)
