@@ -59,9 +59,23 @@ class Output:
         """A spinner while something takes long; only where a person watches."""
         if self.rendering in {Rendering.JSON, Rendering.QUIET} or not sys.stderr.isatty():
             return nullcontext()
+        return self._watched(what)
+
+    @contextmanager
+    def _watched(self, what: str) -> Iterator[None]:
+        """A spinner, and above it what the library remarks meanwhile."""
         from csched.cli.console import PlainConsole
 
-        return PlainConsole(sys.stderr).status(printable(what))
+        console, logger = PlainConsole(sys.stderr), logging.getLogger("csched.placement")
+        remarks = logging.StreamHandler(sys.stderr)
+        remarks.setFormatter(logging.Formatter("csched: %(message)s"))
+        logger.setLevel(logging.INFO)
+        logger.addHandler(remarks)
+        try:
+            with console.status(printable(what)):
+                yield
+        finally:
+            logger.removeHandler(remarks)
 
     def fail(self, error: CschedError) -> None:
         if self.rendering is Rendering.JSON:

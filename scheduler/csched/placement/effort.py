@@ -10,6 +10,8 @@ from csched.placement.problem import Problem
 from csched.placement.schedule import Schedule
 
 USUAL_WORK = 1_000
+MOST_PROVEN_JOBS = 300
+"""So many jobs may have a bound that no prices prove."""
 TIERS = (0.3, 0.5, 0.7, 0.85, 0.95)
 """Shares of all GPU-slots at which the descent from big jobs to small ones stops to price anew."""
 
@@ -27,21 +29,31 @@ class Effort:
     tier_squeaks: int
     tier_turns: int
     turns: int
+    warm_rounds: int
+    """Of prices that are nearly right already."""
+    joined_turns: int
+    """Where most jobs stand from the last cycle."""
+    polish_until: float
+    """Share of the time; the rest is for a proof by a solver."""
 
     @staticmethod
     def of(problem: Problem, work: int | None) -> "Effort":
         """`work` is counted in rounds that take some 10 ms each for 10,000 jobs on ten sites."""
         work = USUAL_WORK if work is None else work
         crowd = max(1.0, len(problem.jobs) / 20_000)  # of very many jobs each matters less, and a round takes longer
+        price_rounds = 20 + min(work // 5, 180)
         return Effort(
-            price_rounds=20 + min(work // 5, 180),
+            price_rounds=price_rounds,
             squeaks=1 + round(min(work // 200, 5) / crowd),
             tiers=() if work < 100 else TIERS,
             tier_rounds=min(work // 20, 50) if crowd == 1.0 else min(work // 10, 100),
             tier_step=0.2 if crowd == 1.0 else 0.4,
             tier_squeaks=min(work // 10, 100),
             tier_turns=min(work, 1_000) * min(3, len(problem.jobs)),
-            turns=min(work, 4_000) * min(10, len(problem.jobs)),
+            turns=work * min(10, len(problem.jobs)),
+            warm_rounds=max(1, price_rounds // 8),
+            joined_turns=work * min(4, len(problem.jobs)),
+            polish_until=0.4 if len(problem.jobs) <= MOST_PROVEN_JOBS else 0.95,
         )
 
 
@@ -78,6 +90,15 @@ class Watch:
     def until(self, share: float) -> Callable[[], bool]:
         """Whether to go on until this share of the time is gone."""
         return lambda: not self.over(share)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What is done here does not count."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.begun += time.perf_counter() - begun
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from csched.accounting import costs
-from csched.domain.plan import Certificate, Placement, Plan, PlanStatus, Unplaced
+from csched.domain.plan import Certificate, Placement, Plan, PlanStatus, Stop, Unplaced
 from csched.domain.snapshot import Snapshot, SolveBudget
 from csched.domain.verdict import Verdicts
 from csched.placement import reasons
-from csched.placement.effort import Effort, Watch
+from csched.placement.effort import MOST_PROVEN_JOBS, Effort, Watch
 from csched.placement.fixing import columns
 from csched.placement.oracle import Oracle
 from csched.placement.pack import pack
@@ -20,12 +20,11 @@ from csched.placement.plain import pursue as pursue_plainly
 from csched.placement.prices import certificate, prices_of
 from csched.placement.problem import Floats, Problem, build
 from csched.placement.schedule import Board, Schedule, cost_kg
+from csched.placement.standing import moved, moves_kg, standing
 from csched.units import SECONDS_PER_HOUR
 
 FEW_JOBS = 32
 """Up to here numpy has planned before the kernels are loaded."""
-MOST_PROVEN_JOBS = 300
-"""A bound without a certificate is allowed up to here."""
 MOST_PROVEN_COLUMNS = 200_000
 PROOF_S_PER_WORK, MOST_PROOF_S = 0.01, 20.0
 """CP-SAT's deterministic seconds for a unit of work, and at most."""
@@ -57,7 +56,7 @@ def solve(snapshot: Snapshot, verdicts: Verdicts | None, budget: SolveBudget, po
     """
     begun = time.perf_counter()
     problem = build(snapshot, verdicts)
-    watch = Watch(budget.seconds)
+    watch = Watch(budget.seconds, budget.gap or 0.0)
     build_s = watch.begun - begun
     solution = _solution(problem, budget, watch)
     return _report(problem, solution, budget, policy_digest, build_s=build_s, watch=watch)
@@ -78,9 +77,11 @@ def _compiled(problem: Problem, budget: SolveBudget, watch: Watch) -> Solution:
     """On the kernels; where those fail, whatever the reason, in plain numpy, and the plan says so."""
     try:
         from csched.placement.pursuit import pursue
-        from csched.placement.search import exact_answer
+        from csched.placement.search import exact_answer, load_kernels
 
-        found = pursue(problem, Effort.of(problem, budget.work), watch, budget.seed)
+        with watch.paused():
+            load_kernels(problem)
+        found = pursue(problem, Effort.of(problem, budget.work), watch, budget.seed, standing(problem))
         with watch.stage("bound"):
             bound_kg, penalty_kg = exact_answer(problem, found.prices)
     except Exception as error:  # noqa: BLE001 # numba may be missing, unable to compile or out of memory
@@ -94,7 +95,16 @@ def _plain(problem: Problem, watch: Watch) -> Solution:
     oracle = Oracle(problem)
     found = pursue_plainly(oracle, watch)
     bound_kg = oracle.answer(found.prices).bound_kg
+    if warm := standing(problem):
+        stood = fill(oracle, warm.schedule)
+        if _worth_kg(oracle, stood) <= _worth_kg(oracle, found.schedule):
+            found = replace(found, schedule=stood)
     return Solution(found.schedule, bound_kg, oracle.penalty_kg, certificate(problem, found.prices), PLAIN)
+
+
+def _worth_kg(oracle: Oracle, schedule: Schedule) -> float:
+    """What the search makes smaller: the cost, and what moving announced starts counts for."""
+    return cost_kg(oracle, schedule) + moves_kg(oracle.problem, schedule)
 
 
 def _proven(problem: Problem, found: Solution, budget: SolveBudget, watch: Watch) -> Solution:
@@ -104,18 +114,17 @@ def _proven(problem: Problem, found: Solution, budget: SolveBudget, watch: Watch
     if cost - found.bound_kg <= SAME * abs(cost) or found.certificate is None:
         return found
     candidates = columns(oracle, prices_of(problem, found.certificate), found.bound_kg, cost)
-    left_s = None if budget.seconds is None else watch.left_s
-    if len(candidates.job) > MOST_PROVEN_COLUMNS or (left_s is not None and left_s < LEAST_PROOF_S):
+    if len(candidates.job) > MOST_PROVEN_COLUMNS or watch.left_s < LEAST_PROOF_S:
         return found
     from csched.placement.exact import prove  # loads the solver, which most commands and big instances never need
 
     work = MOST_PROOF_S if budget.work is None else min(PROOF_S_PER_WORK * budget.work, MOST_PROOF_S)
-    proof = prove(oracle, candidates, found.schedule, work=work, seconds=left_s, seed=budget.seed)
+    proof = prove(oracle, candidates, found.schedule, work=work, watch=watch, seed=budget.seed)
     if proof is None:
         return found
     if Board.of(problem, proof.schedule).valid:
         filled = fill(oracle, proof.schedule)
-        if cost_kg(oracle, filled) <= cost:
+        if _worth_kg(oracle, filled) <= _worth_kg(oracle, found.schedule):
             found = replace(found, schedule=filled)
     if proof.bound_kg <= found.bound_kg:
         return replace(found, solver=f"{found.solver}, cp-sat")
@@ -158,7 +167,19 @@ def _report(
         solve_s=solve_s,
         placements=placements,
         unplaced=unplaced,
+        announced=int((problem.announced_room >= 0).sum()),
+        moved=int(moved(problem, solution.schedule).sum()),
+        stages=watch.stage_s,
+        stopped=_stop(watch, optimal=optimal),
     )
+
+
+def _stop(watch: Watch, *, optimal: bool) -> Stop:
+    if optimal:
+        return Stop.OPTIMAL
+    if watch.near:
+        return Stop.GAP
+    return Stop.BUDGET if watch.ran_out else Stop.WORK
 
 
 def _status(snapshot: Snapshot, placements: Sequence[Placement], *, optimal: bool) -> PlanStatus:

@@ -4,16 +4,21 @@ Costs are floored to integers and caps of power are coarsened upwards, hence the
 true cost; whether the schedule it finds is valid is for the caller to see.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from ortools.sat.python import cp_model
 
+from csched.placement.effort import Watch
 from csched.placement.fixing import Columns
 from csched.placement.oracle import Oracle
-from csched.placement.problem import UNCAPPED, Flags, Ints
+from csched.placement.problem import UNCAPPED, Ints
 from csched.placement.schedule import Schedule
 
+BUILT_UNTIL = 0.7
+"""A model that takes more of the time than this to write down is given up."""
+LEAST_S = 0.01
 _POWER_BITS = 40
 
 
@@ -24,17 +29,18 @@ class Proof:
     optimal: bool
 
 
-def prove(
-    oracle: Oracle, candidates: Columns, hint: Schedule, *, work: float, seconds: float | None, seed: int
-) -> Proof | None:
-    """The best of the candidates and a bound on every plan, or None where the solver ended without either.
+def prove(oracle: Oracle, candidates: Columns, hint: Schedule, *, work: float, watch: Watch, seed: int) -> Proof | None:
+    """The best of the candidates and a bound on every plan, or None where the solver or its time ended without either.
 
     `work` is in CP-SAT's deterministic seconds; the wall clock is a backstop.
     """
     model = cp_model.CpModel()
     chosen = [model.new_bool_var("") for _ in candidates.job]
     _each_job_once(model, candidates, chosen)
-    _within_capacity(model, oracle, candidates, chosen)
+    for columns, amount, most in _limits(oracle, candidates):
+        if watch.over(BUILT_UNTIL):
+            return None
+        model.add(cp_model.LinearExpr.weighted_sum([chosen[column] for column in columns], amount) <= most)
     model.minimize(cp_model.LinearExpr.weighted_sum(chosen, candidates.cost_units.tolist()))
     hinted = (candidates.room == hint.room[candidates.job]) & (candidates.slot == hint.slot[candidates.job])
     for variable, value in zip(chosen, hinted.tolist(), strict=True):
@@ -43,8 +49,8 @@ def prove(
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = seed
     solver.parameters.max_deterministic_time = work
-    if seconds is not None:
-        solver.parameters.max_time_in_seconds = max(seconds, 0.01)
+    if watch.seconds is not None:
+        solver.parameters.max_time_in_seconds = max(watch.left_s, LEAST_S)
     status = solver.solve(model)
     if status not in {cp_model.OPTIMAL, cp_model.FEASIBLE}:
         return None
@@ -65,18 +71,14 @@ def _each_job_once(model: cp_model.CpModel, candidates: Columns, chosen: list[cp
         model.add_exactly_one(variables)
 
 
-def _within_capacity(
-    model: cp_model.CpModel, oracle: Oracle, candidates: Columns, chosen: list[cp_model.IntVar]
-) -> None:
-    """In each row, the starts that reach it hold no more GPUs and no more power than is left."""
+def _limits(oracle: Oracle, candidates: Columns) -> Iterator[tuple[Ints, Ints, int]]:
+    """Starts that together could overfill something in some row: their columns, what each takes, what there is."""
     problem = oracle.problem
-    starts = candidates.slot
-    ends = problem.row_after(starts + problem.hold_slots[candidates.job])
+    ends = problem.row_after(candidates.slot + problem.hold_slots[candidates.job])
     held = problem.gpus_held[candidates.job, candidates.room]
     for room in range(len(problem.rooms)):
-        _cover(
-            model, chosen, candidates.room == room, starts=starts, ends=ends, amount=held, left=problem.gpus_left[room]
-        )
+        here = np.flatnonzero(candidates.room == room)
+        yield from _by_row(here, candidates.slot[here], ends[here], held[here], problem.gpus_left[room])
     drawn = problem.power[candidates.job, candidates.room]
     sites = np.where(candidates.room >= 0, problem.room_site[candidates.room], -1)
     for site, left in enumerate(problem.power_left):
@@ -84,23 +86,12 @@ def _within_capacity(
         if capped.any():
             shift = max(0, int(left[capped].max()).bit_length() - _POWER_BITS)
             coarse = np.where(capped, -(-left >> shift), UNCAPPED)
-            _cover(model, chosen, sites == site, starts=starts, ends=ends, amount=drawn >> shift, left=coarse)
+            here = np.flatnonzero(sites == site)
+            yield from _by_row(here, candidates.slot[here], ends[here], drawn[here] >> shift, coarse)
 
 
-def _cover(
-    model: cp_model.CpModel,
-    chosen: list[cp_model.IntVar],
-    here: Flags,
-    *,
-    starts: Ints,
-    ends: Ints,
-    amount: Ints,
-    left: Ints,
-) -> None:
-    """One capacity constraint for each row that the starts `here` could overfill."""
-    index = np.flatnonzero(here)
+def _by_row(columns: Ints, starts: Ints, ends: Ints, amount: Ints, left: Ints) -> Iterator[tuple[Ints, Ints, int]]:
     for row, capacity in enumerate(left.tolist()):
-        covering = index[(starts[index] <= row) & (row < ends[index])]
+        covering = (starts <= row) & (row < ends)
         if amount[covering].sum() > capacity:
-            variables = [chosen[column] for column in covering]
-            model.add(cp_model.LinearExpr.weighted_sum(variables, amount[covering].tolist()) <= capacity)
+            yield columns[covering], amount[covering], capacity

@@ -57,11 +57,18 @@ class Floor(NamedTuple):
     """(j,)."""
 
 
+class Ranks(NamedTuple):
+    """Rooms by what a job costs there at least, without rent."""
+
+    least: Floats
+    """Infinite where the job may not start; (j, p)."""
+    room: Ints
+    """(j, rank)."""
+
+
 class Choice(NamedTuple):
     """What each job does alone with prices; written to."""
 
-    least: Floats
-    """Smallest cost with rent; (j, p)."""
     room: Ints
     """NOWHERE where leaving out is cheapest; (j,)."""
     start: Ints
@@ -242,33 +249,48 @@ def extremes(t: Tables, least: Floats, most: Floats) -> None:
 
 
 @compiled
-def answers(t: Tables, rent: Rent, penalty: Floats, choice: Choice) -> float:
-    """What each job does alone with prices; returns the sum of what that costs, rent included.
+def leasts(t: Tables, rent: Rent, least: Floats) -> None:
+    """What the cheapest start of each job in each room counts, with rent, into `least` (j, p); infinite without one.
 
-    An infinite penalty is a job without an allowed start. Starts that running jobs make impossible are passed over.
+    Starts that running jobs make impossible are passed over.
     """
-    total = 0.0
     row = np.empty(t.integrals.shape[2])
     for j in range(len(t.hold)):
-        best, best_room = penalty[j], NOWHERE
         for p in range(len(t.zone_of)):
-            choice.least[j, p] = np.inf
+            least[j, p] = np.inf
             if t.first[j, p] > t.last[j, p]:
                 continue
             cost_row(t, j, p, row)
             add_rent(t, j, p, rent, row)
             if t.gpus_held[j, p] > t.fewest_gpus[p]:
                 forbid_full(t, j, p, t.left, row)
-            choice.least[j, p] = smallest(row, t.first[j, p], t.last[j, p])
-            if choice.least[j, p] < best:
-                best, best_room = choice.least[j, p], p
-        choice.room[j], choice.start[j] = best_room, NOWHERE
-        if best_room != NOWHERE:
-            cost_row(t, j, best_room, row)
-            add_rent(t, j, best_room, rent, row)
-            if t.gpus_held[j, best_room] > t.fewest_gpus[best_room]:
-                forbid_full(t, j, best_room, t.left, row)
-            choice.start[j] = position(row, t.first[j, best_room], t.last[j, best_room], best)
+            least[j, p] = smallest(row, t.first[j, p], t.last[j, p])
+
+
+@compiled
+def answers(t: Tables, rent: Rent, penalty: Floats, ranks: Ranks, choice: Choice) -> float:
+    """What each job does alone with prices; returns the sum of what that costs, rent included.
+
+    An infinite penalty is a job without an allowed start. Starts that running jobs make impossible are passed over.
+    Rooms are tried in the order of their least cost without rent, until no other can be better.
+    """
+    total = 0.0
+    row = np.empty(t.integrals.shape[2])
+    for j in range(len(t.hold)):
+        best = penalty[j]
+        choice.room[j], choice.start[j] = NOWHERE, NOWHERE
+        for rank in range(len(t.zone_of)):
+            p = ranks.room[j, rank]
+            if ranks.least[j, p] >= best:
+                break
+            cost_row(t, j, p, row)
+            add_rent(t, j, p, rent, row)
+            if t.gpus_held[j, p] > t.fewest_gpus[p]:
+                forbid_full(t, j, p, t.left, row)
+            least = smallest(row, t.first[j, p], t.last[j, p])
+            if least < best:
+                best = least
+                choice.room[j], choice.start[j] = p, position(row, t.first[j, p], t.last[j, p], least)
         if best < np.inf:
             total += best
     return total

@@ -81,6 +81,10 @@ def usage(problem: Problem, room: Ints, slot: Ints) -> tuple[Ints, Ints]:
     return gpu.cumsum(axis=1)[:, :-1], power.cumsum(axis=1)[:, :-1]
 
 
+def always() -> bool:
+    return True
+
+
 FIRST_STEP, LAST_STEP = 0.4, 0.004
 """Of a price, as shares of the median spread of a job's starts."""
 
@@ -91,7 +95,7 @@ def improve(
     rounds: int,
     first_step: float = FIRST_STEP,
     *,
-    go_on: Callable[[], bool] = lambda: True,
+    go_on: Callable[[], bool] = always,
 ) -> Prices:
     """Better prices by Adam on the dual, beginning at `prices`: the best of those seen until `go_on` says no.
 

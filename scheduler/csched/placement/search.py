@@ -3,17 +3,21 @@
 Everything is deterministic: kernels have no randomness, dice are thrown outside from the seed.
 """
 
+import logging
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
+from numba.core.event import Listener, install_listener
 
 from csched.placement import kernels
-from csched.placement.kernels import Choice, Floor, Guide, Left
-from csched.placement.prices import Answer, Prices, rent_kg, usage
+from csched.placement.kernels import Choice, Floor, Guide, Left, Ranks, Tables
+from csched.placement.prices import Answer, Prices, always, rent_kg, usage
 from csched.placement.problem import Floats, Ints, Problem
 from csched.placement.schedule import Schedule
 from csched.placement.tables import Layout
 
+LOG = logging.getLogger("csched.placement")
 DICE = 24
 """Numbers thrown for one turn of ruin and recreate."""
 BLAME, MOST_BLAME = 0.3, 10.0
@@ -26,14 +30,13 @@ class Search:
     def __init__(self, problem: Problem, *, bundled: bool = False) -> None:
         self.problem = problem
         self.layout = Layout(problem, bundled=bundled)
-        self.tables = self.layout.rounded()
-        self.least, most = np.empty(problem.gpus_held.shape), np.empty(problem.gpus_held.shape)
-        """Smallest cost of each job in each room; shape (J, P)."""
-        kernels.extremes(self.tables, self.least, most)
-        dearest = most.max(axis=1, initial=-np.inf)
+        self.bare = self.layout.rounded()
+        """What starts cost; what counts beside it are moves of announced starts."""
+        self.tables = self.bare._replace(move_kg=problem.move_kg) if problem.move_kg.any() else self.bare
+        self.ranks, dearest = _extremes(self.bare)
         self.penalty_kg = np.where(np.isfinite(dearest), dearest + problem.drop_kg, np.inf)
         """Infinite without an allowed start; shape (J,)."""
-        self.cheapest_kg = self.least.min(axis=1, initial=np.inf)
+        self.cheapest_kg = self.ranks.least.min(axis=1, initial=np.inf)
         self.placeable = np.flatnonzero(np.isfinite(self.cheapest_kg))
 
     @cached_property
@@ -50,32 +53,42 @@ class Search:
         return each
 
     def answer(self, prices: Prices) -> Answer:
-        choice = _choice(self.least.shape)
-        total = kernels.answers(self.tables, self.layout.rent(prices), self.penalty_kg, choice)
+        choice = _choice(len(self.penalty_kg))
+        total = kernels.answers(self.bare, self.layout.rent(prices), self.penalty_kg, self.ranks, choice)
         return Answer(float(total) - rent_kg(self.problem, prices), choice.room, choice.start)
 
     def guide(self, prices: Prices) -> Guide:
-        """What starts cost with these prices."""
-        rent, choice = self.layout.rent(prices), _choice(self.least.shape)
-        kernels.answers(self.tables, rent, self.penalty_kg, choice)
-        return Guide(rent, choice.least)
+        """What starts count with these prices."""
+        guide = Guide(self.layout.rent(prices), np.empty_like(self.ranks.least))
+        kernels.leasts(self.tables, guide.rent, guide.least)
+        return guide
 
     @cached_property
     def true(self) -> Guide:
-        """What starts cost."""
-        return Guide(self.layout.rent(Prices.zero(self.problem)), self.least)
+        """What starts count without prices."""
+        return self.guide(Prices.zero(self.problem))
+
+    def worth_kg(self, schedule: Schedule) -> float:
+        """What the search makes smaller: cost by rounded run lengths, less what announced starts count for."""
+        return float(self._each_kg(self.true, self._floor(schedule)).sum())
 
     def cost_kg(self, schedule: Schedule) -> float:
         """By rounded run lengths, penalties of those left out included."""
-        return float(self._each_kg(self.true, self._floor(schedule)).sum())
+        return float(self.costs_kg(schedule).sum())
+
+    def costs_kg(self, schedule: Schedule) -> Floats:
+        """Of each job, its penalty where it is left out; shape (J,)."""
+        each = np.empty(len(self.problem.jobs))
+        kernels.costs_of(self.bare, self.penalty_kg, self.true.rent, self._floor(schedule), each)
+        return each
 
     def _each_kg(self, guide: Guide, floor: Floor) -> Floats:
         each = np.empty(len(self.problem.jobs))
         kernels.costs_of(self.tables, self.penalty_kg, guide.rent, floor, each)
         return each
 
-    def squeak(self, counts: Guide, helps: Guide, rounds: int, first: Schedule | None = None) -> Schedule:
-        """List schedules, each with those treated badly in the one before moved forward; the cheapest, `first` too.
+    def squeak(self, counts: Guide, helps: Guide, rounds: int, go_on: Callable[[], bool] = always) -> Schedule:
+        """List schedules, each with those treated badly in the one before moved forward; the best of them.
 
         A round puts each job, big ones first, where `helps` has it cheapest, and then each in turn by what `counts`.
         """
@@ -83,9 +96,8 @@ class Search:
         urgency = -np.array([self.problem.jobs[job].priority for job in jobs], dtype=np.int64)
         size, blame = np.maximum(self.size[jobs], 1.0), np.zeros(len(jobs))
         cheapest = counts.least[jobs].min(axis=1, initial=np.inf)
-        best = first or Schedule.empty(self.problem)
-        best_kg = float(self._each_kg(counts, self._floor(best)).sum()) if first else np.inf
-        for _ in range(max(rounds, 0 if first else 1)):
+        best, best_kg = Schedule.empty(self.problem), np.inf
+        for _ in range(max(1, rounds)):
             order = jobs[np.lexsort((jobs, urgency, -(np.log(size) + blame)))]
             floor = self._floor(Schedule.empty(self.problem))
             for guide in (helps, counts):
@@ -94,7 +106,7 @@ class Search:
             if each.sum() < best_kg:
                 best, best_kg = Schedule(floor.room, floor.start), float(each.sum())
             regret = np.maximum(each[jobs] - cheapest, 0.0) / size
-            if len(jobs) == 0 or regret.mean() <= 0:
+            if len(jobs) == 0 or regret.mean() <= 0 or not go_on():
                 break
             blame += BLAME * np.minimum(regret / regret.mean(), MOST_BLAME)
             blame -= blame.mean()
@@ -102,11 +114,19 @@ class Search:
 
     def fill(self, schedule: Schedule) -> Schedule:
         """Put in what still fits, biggest first: no job is left out that has room."""
+        return self._join(schedule, (self.true,))
+
+    def join(self, schedule: Schedule, helps: Guide) -> Schedule:
+        """Put in those that are out where `helps` has them cheapest, and then each in turn by what counts."""
+        return self._join(schedule, (helps, self.true))
+
+    def _join(self, schedule: Schedule, guides: Sequence[Guide]) -> Schedule:
         out = self.placeable[schedule.room[self.placeable] < 0]
         if len(out) == 0:
             return schedule
         floor = self._floor(schedule)
-        kernels.insert_all(self.tables, out[np.lexsort((out, -self.size[out]))], self.true, floor)
+        for guide in guides:
+            kernels.insert_all(self.tables, out[np.lexsort((out, -self.size[out]))], guide, floor)
         return Schedule(floor.room, floor.start)
 
     def polish(
@@ -137,6 +157,30 @@ class Search:
         return self._floor(schedule).left
 
 
+def load_kernels(problem: Problem) -> None:
+    """Have all kernels ready for such problems: from numba's cache in a moment, the first time by compiling them.
+
+    Compiling takes many seconds, hence it is logged.
+    """
+    with install_listener("numba:compile", _Compiling()):
+        search = Search(problem.part(np.arange(min(2, len(problem.jobs))), problem.gpus_left, problem.power_left))
+        search.answer(Prices.zero(search.problem))
+        schedule = search.squeak(search.true, search.true, 1)
+        search.polish(search.true, search.true, schedule, 1, np.random.default_rng(0))
+
+
+class _Compiling(Listener):
+    told = False
+
+    def on_start(self, _event: object) -> None:
+        if not _Compiling.told:
+            _Compiling.told = True
+            LOG.info("compiling the inner loops of the planner for this machine, once; this takes a while")
+
+    def on_end(self, _event: object) -> None:
+        pass
+
+
 def exact_answer(problem: Problem, prices: Prices) -> tuple[float, Floats]:
     """The bound that prices prove, and the penalties (NaN without an allowed start), by true run lengths."""
     layout = Layout(problem)
@@ -144,14 +188,20 @@ def exact_answer(problem: Problem, prices: Prices) -> tuple[float, Floats]:
     penalty_kg = np.full(len(problem.jobs), np.nan)
     total = 0.0
     for jobs, tables in layout.exact():
-        least, most = np.empty(tables.gpus_held.shape), np.empty(tables.gpus_held.shape)
-        kernels.extremes(tables, least, most)
-        dearest = most.max(axis=1, initial=-np.inf)
+        ranks, dearest = _extremes(tables)
         penalty = np.where(np.isfinite(dearest), dearest + problem.drop_kg[jobs], np.inf)
-        total += float(kernels.answers(tables, rent, penalty, _choice(least.shape)))
+        total += float(kernels.answers(tables, rent, penalty, ranks, _choice(len(penalty))))
         penalty_kg[jobs] = np.where(np.isfinite(penalty), penalty, np.nan)
     return total - rent_kg(problem, prices), penalty_kg
 
 
-def _choice(shape: tuple[int, ...]) -> Choice:
-    return Choice(np.empty(shape), np.empty(shape[0], dtype=np.int64), np.empty(shape[0], dtype=np.int64))
+def _extremes(tables: Tables) -> tuple[Ranks, Floats]:
+    """Rooms by their least cost, and the dearest start of each job, infinitely cheap without one; shape (J,)."""
+    least, most = np.empty(tables.gpus_held.shape), np.empty(tables.gpus_held.shape)
+    kernels.extremes(tables, least, most)
+    dearest: Floats = most.max(axis=1, initial=-np.inf)
+    return Ranks(least, least.argsort(axis=1, kind="stable").astype(np.int32)), dearest
+
+
+def _choice(jobs: int) -> Choice:
+    return Choice(np.empty(jobs, dtype=np.int64), np.empty(jobs, dtype=np.int64))

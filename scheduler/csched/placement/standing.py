@@ -8,7 +8,7 @@ import numpy as np
 
 from csched.placement.effort import Found
 from csched.placement.prices import Prices, prices_of
-from csched.placement.problem import Flags, Floats, Ints, Problem
+from csched.placement.problem import Flags, Problem
 from csched.placement.schedule import Board, Schedule
 
 MOST_PRICE_KG = 1e6

@@ -36,8 +36,8 @@ class Layout:
         spread = problem.power_nominal.min(axis=1) < problem.power_nominal.max(axis=1)
         self.varies = spread.astype(np.int64)
 
-    def tables(self, jobs: Ints, runtimes_s: Ints, run_of: Ints) -> Tables:
-        """Tables of some jobs with these lengths of run."""
+    def tables(self, jobs: Ints | slice, runtimes_s: Ints, run_of: Ints) -> Tables:
+        """Tables of some jobs with these lengths of run; views of the problem where `jobs` is a slice."""
         problem = self.problem
         integrals = problem.integrals(runtimes_s)[self._room_of_zone]
         return Tables(
@@ -52,7 +52,7 @@ class Layout:
             wait_kg_at_now=problem.wait_kg_at_now[jobs],
             announced_room=problem.announced_room[jobs],
             announced_slot=problem.announced_slot[jobs],
-            move_kg=np.zeros(len(jobs)),
+            move_kg=np.zeros(len(run_of)),
             run_of=run_of,
             integrals=np.ascontiguousarray(np.moveaxis(integrals, 1, 0)),
             zone_of=self.zone_of,
@@ -74,11 +74,14 @@ class Layout:
             step_s *= 2
         middle = np.maximum(1, np.round(runtimes_s / step_s).astype(np.int64) * step_s)
         each, run_of = np.unique(middle, return_inverse=True)
-        return self.tables(np.arange(len(runtimes_s)), each, run_of)
+        return self.tables(slice(None), each, run_of)
 
-    def exact(self) -> Iterator[tuple[Ints, Tables]]:
+    def exact(self) -> Iterator[tuple[Ints | slice, Tables]]:
         """All jobs with their true lengths of run, in as many parts as the table needs: (jobs, tables)."""
         each, run_of = np.unique(self.problem.runtime_s, return_inverse=True)
+        if len(each) <= self.runs:
+            yield slice(None), self.tables(slice(None), each, run_of)
+            return
         by_run = np.argsort(run_of, kind="stable")
         edges = np.searchsorted(run_of[by_run], np.arange(0, len(each) + self.runs, self.runs))
         for part, first in enumerate(range(0, len(each), self.runs)):
