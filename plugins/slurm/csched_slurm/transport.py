@@ -8,7 +8,7 @@ A transport never raises for what a cluster does or fails to do.
 several threads at once.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Protocol, TypeAlias, TypeVar
@@ -86,7 +86,8 @@ class JobRequest(Value):
     """csched's own, by which the job is found again."""
     user: str = Field(pattern=r"^[a-z_][a-z0-9_.-]{0,31}$")
     script: str = Field(max_length=4_194_304)
-    """Begins with `#!`; its `#SBATCH` lines count, so they must have been made inert."""
+    """Begins with `#!`; its `#SBATCH` lines count, so they must have been made inert. It sets the user's variables
+    itself: a job gets its user's login profile, and nothing of the environment of whoever submits it."""
     work_dir: str
     stdout: str
     stderr: str | None = None
@@ -116,8 +117,6 @@ class JobRequest(Value):
     dependency: str | None = None
     array: str | None = None
     signal: str | None = None
-    environment: Mapping[str, str] = {}
-    """The only variables that the job gets of the submitter's side."""
     options: tuple[str, ...] = ()
     """Other options of sbatch, each as one word such as `--mem-bind=local`, from csched's list of those allowed."""
 
