@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from ortools.sat.python import cp_model
 
+from csched.placement.cuts import can_exceed, rounded
 from csched.placement.effort import Watch
 from csched.placement.fixing import Columns
 from csched.placement.oracle import Oracle
@@ -48,6 +49,7 @@ def prove(oracle: Oracle, candidates: Columns, hint: Schedule, *, work: float, w
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = seed
+    solver.parameters.linearization_level = 2  # the linear program of all limits is what proves most
     solver.parameters.max_deterministic_time = work
     if watch.seconds is not None:
         solver.parameters.max_time_in_seconds = max(watch.left_s, LEAST_S)
@@ -78,7 +80,7 @@ def _limits(oracle: Oracle, candidates: Columns) -> Iterator[tuple[Ints, Ints, i
     held = problem.gpus_held[candidates.job, candidates.room]
     for room in range(len(problem.rooms)):
         here = np.flatnonzero(candidates.room == room)
-        yield from _by_row(here, candidates.slot[here], ends[here], held[here], problem.gpus_left[room])
+        yield from _by_row(candidates, here, ends, held, problem.gpus_left[room])
     drawn = problem.power[candidates.job, candidates.room]
     sites = np.where(candidates.room >= 0, problem.room_site[candidates.room], -1)
     for site, left in enumerate(problem.power_left):
@@ -87,11 +89,16 @@ def _limits(oracle: Oracle, candidates: Columns) -> Iterator[tuple[Ints, Ints, i
             shift = max(0, int(left[capped].max()).bit_length() - _POWER_BITS)
             coarse = np.where(capped, -(-left >> shift), UNCAPPED)
             here = np.flatnonzero(sites == site)
-            yield from _by_row(here, candidates.slot[here], ends[here], drawn[here] >> shift, coarse)
+            yield from _by_row(candidates, here, ends, drawn >> shift, coarse)
 
 
-def _by_row(columns: Ints, starts: Ints, ends: Ints, amount: Ints, left: Ints) -> Iterator[tuple[Ints, Ints, int]]:
+def _by_row(candidates: Columns, here: Ints, ends: Ints, amount: Ints, left: Ints) -> Iterator[tuple[Ints, Ints, int]]:
+    """Of the columns `here`, those that reach each row, and what the rounding of their amounts says besides."""
+    starts, ends = candidates.slot[here], ends[here]
     for row, capacity in enumerate(left.tolist()):
-        covering = (starts <= row) & (row < ends)
-        if amount[covering].sum() > capacity:
-            yield columns[covering], amount[covering], capacity
+        columns = here[(starts <= row) & (row < ends)]
+        jobs, each = candidates.job[columns], amount[columns]
+        if can_exceed(jobs, each, capacity):
+            yield columns, each, capacity
+            for weight, limit in rounded(jobs, each, capacity):
+                yield columns[weight > 0], weight[weight > 0], limit
