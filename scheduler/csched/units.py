@@ -7,6 +7,7 @@ SECONDS_PER_DAY = 86_400
 G_PER_KG = 1000
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)?")
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*(%)?")
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _LONGEST_S = 10 * 366 * SECONDS_PER_DAY
 
@@ -24,6 +25,19 @@ def parse_duration_s(text: str) -> int:
     if not 0 < seconds <= _LONGEST_S:
         raise ValueError(f"`{text}` must be longer than nothing and at most ten years")
     return round(seconds)
+
+
+def parse_share(text: str) -> float:
+    """`1%` or `0.01` as 0.01.
+
+    Raises:
+        ValueError: another spelling, or not from 0 to 1.
+    """
+    match = _SHARE.fullmatch(text.strip())
+    share = float(match[1]) / (100 if match[2] else 1) if match else -1.0
+    if not 0 <= share <= 1:
+        raise ValueError(f"`{text}` is not a share such as 1% or 0.01")
+    return share
 
 
 def parse_slurm_time_limit_s(text: str) -> int:

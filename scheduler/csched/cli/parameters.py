@@ -6,7 +6,7 @@ from typing import Any, Final
 import click
 
 from csched.clock import parse_instant, parse_zone
-from csched.units import parse_duration_s
+from csched.units import parse_duration_s, parse_share
 
 
 class Parsed(click.ParamType[object]):
@@ -31,3 +31,5 @@ DURATION_S: Final = Parsed("duration", parse_duration_s)
 """15m, 48h and their like, as whole seconds."""
 ZONE: Final = Parsed("zone", parse_zone)
 """Europe/Paris, UTC and their like."""
+SHARE: Final = Parsed("share", parse_share)
+"""1% or 0.01, as a number."""

@@ -6,19 +6,25 @@ from typing import TYPE_CHECKING
 
 import click
 
+from csched.cli.documents import read_document
 from csched.cli.output import Output, pass_output
-from csched.cli.parameters import DURATION_S, INSTANT
+from csched.cli.parameters import DURATION_S, INSTANT, SHARE
 from csched.cli.planning_input import PlanningInput, planning_input
 from csched.errors import InputError, NothingPlaced, UsageError, Where
 from csched.report.rendering import Rendered, to_json
 
 if TYPE_CHECKING:
     from csched.domain.plan import Plan
+    from csched.domain.snapshot import StandingPlan
 
 MOST_SLOTS = 100_000
 MOST_ROWS = 200
 """A longer table is of no use to a person; the file has every row."""
 STDOUT = Path("-")
+DEFAULT_BUDGET_S = 30
+TIRELESS_WORK = 10_000_000
+"""More than any budget lets be done."""
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -26,8 +32,10 @@ STDOUT = Path("-")
 @click.option("--now", type=INSTANT, help="The instant to decide at [default: this moment].")
 @click.option("--horizon", type=DURATION_S, default="48h", show_default=True, help="Jobs start within this time.")
 @click.option("--slot", type=DURATION_S, default="15m", show_default=True, help="Jobs start at multiples of this.")
-@click.option("--budget", type=DURATION_S, help="Stop searching after this time [default: 30s, none with --work].")
+@click.option("--budget", type=DURATION_S, help="Search this long [default: till little is gained, at most 30s].")
 @click.option("--work", type=click.IntRange(min=0), help="How hard to search; the same plan on any machine.")
+@click.option("--gap", type=SHARE, help="Stop once the plan is proven within this of the best, such as 1%.")
+@click.option("--standing", type=_FILE, help="The last plan: begin there and keep to its starts.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option(
     "--json",
@@ -46,6 +54,8 @@ def command(
     slot: int,
     budget: int | None,
     work: int | None,
+    gap: float | None,
+    standing: Path | None,
     seed: int,
     json_file: Path | None,
     given: PlanningInput,
@@ -63,15 +73,25 @@ def command(
 
     if horizon > MOST_SLOTS * slot:
         raise UsageError(f"--horizon has more than {MOST_SLOTS} slots", hint="take a longer --slot")
-    seconds = budget if budget is not None else (30 if work is None else None)
+    seconds = DEFAULT_BUDGET_S if budget is None and work is None else budget
+    if budget is not None and work is None:
+        work = TIRELESS_WORK
     with output.working("planning"):
-        snapshot, policies = given.read(now or SystemClock().now(), horizon, slot)
-        plan = decide(snapshot, policies, SolveBudget(seconds=seconds, work=work, seed=seed))
+        last = _standing(standing) if standing else None
+        snapshot, policies = given.read(now or SystemClock().now(), horizon, slot, last)
+        plan = decide(snapshot, policies, SolveBudget(seconds=seconds, work=work, gap=gap, seed=seed))
     if json_file is not None:
         _write(plan, json_file)
     if json_file != STDOUT:
         output.show(_rendered(plan, json_file))
     return NothingPlaced.exit_code if plan.unplaced and not plan.placements else 0
+
+
+def _standing(file: Path) -> "StandingPlan":
+    from csched.domain.plan import Plan
+    from csched.domain.snapshot import StandingPlan
+
+    return StandingPlan.of(read_document(file, Plan))
 
 
 def _write(plan: "Plan", file: Path) -> None:
@@ -87,11 +107,11 @@ def _write(plan: "Plan", file: Path) -> None:
 
 def _rendered(plan: "Plan", json_file: Path | None) -> Rendered:
     """The whole plan for a person, or its headline and warnings where the tables would be endless."""
-    from csched.report.plans import headline
+    from csched.report.plans import effort, headline
     from csched.report.plans import plan as rendered
 
     if len(plan.placements) + len(plan.unplaced) <= MOST_ROWS:
         return rendered(plan)
     where = f"in {json_file}" if json_file else "left out here; --json FILE writes them"
     warnings = [f"warning: {warning}" for warning in plan.warnings]
-    return Rendered(None, view=[headline(plan), *warnings, f"the placements are {where}"])
+    return Rendered(None, view=[effort(plan), headline(plan), *warnings, f"the placements are {where}"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from csched.domain.snapshot import Snapshot
+    from csched.domain.snapshot import Snapshot, StandingPlan
     from csched.domain.verdict import Verdicts
     from csched.ports import Policies
 
@@ -29,7 +29,9 @@ class PlanningInput:
     carbon: str
     policies: Path | None
 
-    def read(self, now: datetime, horizon_s: int, slot_s: int) -> "tuple[Snapshot, Policies | None]":
+    def read(
+        self, now: datetime, horizon_s: int, slot_s: int, standing: "StandingPlan | None" = None
+    ) -> "tuple[Snapshot, Policies | None]":
         """Everything a decision at `now` may know. Raises InputError with the place of what is wrong."""
         from csched.carbon.sources import open_source
         from csched.formats.fleet import read_fleet
@@ -39,7 +41,8 @@ class PlanningInput:
 
         fleet = read_fleet(self.fleet)
         policies = load_policies(self.policies, fleet) if self.policies else None
-        return assemble(fleet, read_jobs(self.jobs), open_source(self.carbon), now, horizon_s, slot_s), policies
+        jobs, carbon = read_jobs(self.jobs), open_source(self.carbon)
+        return assemble(fleet, jobs, carbon, now, horizon_s, slot_s, standing=standing), policies
 
 
 def planning_input(function: "Callable[..., R]") -> "Callable[..., R]":

@@ -3,22 +3,19 @@
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from csched.cli.documents import read_document
 from csched.cli.output import Output, output_options
 from csched.errors import InputError, UsageError
 from csched.report.rendering import Rendered
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from csched.app import App
     from csched.domain.plan import Plan
     from csched.domain.snapshot import Snapshot
-
-    Model = TypeVar("Model", bound=BaseModel)
 
 DIFFERENT = 1
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -63,27 +60,14 @@ def _given(app: "App", snapshot_file: Path | None, against: Path | None) -> "tup
     from csched.domain.snapshot import Snapshot
 
     if snapshot_file is not None:
-        return _read(snapshot_file, Snapshot), None if against is None else _read(against, Plan)
+        before = None if against is None else read_document(against, Plan)
+        return read_document(snapshot_file, Snapshot), before
     if against is not None:
         raise UsageError("--against needs a snapshot to decide from", hint="csched replay SNAPSHOT.json --against PLAN")
     record = app.store.plan()
     if record is None or record.snapshot is None:
         raise InputError("there is no committed plan yet", hint="give a file: csched snapshot > now.json")
     return record.snapshot, record.plan
-
-
-def _read(path: Path, model: "type[Model]") -> "Model":
-    from pydantic import ValidationError
-
-    from csched.errors import Where
-    from csched.formats.files import read_text
-    from csched.formats.validation import input_error
-
-    text = read_text(path, max_mib=1024)
-    try:
-        return model.model_validate_json(text)
-    except ValidationError as error:
-        raise input_error(error, lambda place: Where(str(path), field=".".join(map(str, place)) or None)) from error
 
 
 def _differences(before: "Plan", after: "Plan") -> Iterator[str]:

@@ -1,17 +1,14 @@
 """csched verify: every figure of a plan recomputed, by code that shares nothing with the engine."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from csched.cli.documents import read_document
 from csched.cli.output import Output, output_options
 from csched.cli.planning_input import PlanningInput, planning_input, screened
-from csched.errors import InputError, Where
+from csched.errors import InputError
 from csched.report.rendering import Rendered
-
-if TYPE_CHECKING:
-    from csched.domain.plan import Plan
 
 
 @click.command()
@@ -25,9 +22,10 @@ def command(output: Output, *, plan_file: Path, given: PlanningInput) -> int:
     Example:
       csched verify plan.json --fleet fleet.yaml --jobs jobs.csv --carbon climatology
     """
+    from csched.domain.plan import Plan
     from csched.placement.check import faults
 
-    plan = _read(plan_file)
+    plan = read_document(plan_file, Plan)
     with output.working("verifying"):
         snapshot, policies = given.read(plan.now, round(plan.horizon_h * 3600), round(plan.slot_min * 60))
         found = faults(plan, snapshot, screened(snapshot, policies))
@@ -41,17 +39,3 @@ def command(output: Output, *, plan_file: Path, given: PlanningInput) -> int:
     document = {"valid": not found, "faults": found, "cost_kg": plan.cost_kg, "bound_kg": plan.bound_kg}
     output.show(Rendered(document, found or ["valid"], [verdict, *found]))
     return InputError.exit_code if found else 0
-
-
-def _read(file: Path) -> "Plan":
-    from pydantic import ValidationError
-
-    from csched.domain.plan import Plan
-    from csched.formats.files import read_text
-    from csched.formats.validation import input_error
-
-    text = read_text(file, max_mib=1024)
-    try:
-        return Plan.model_validate_json(text)
-    except ValidationError as error:
-        raise input_error(error, lambda path: Where(str(file), field=".".join(map(str, path)) or None), Plan) from error

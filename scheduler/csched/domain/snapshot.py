@@ -1,6 +1,6 @@
 """Everything a decision may know, frozen at one instant; a file, so that any past decision can be replayed."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -9,7 +9,7 @@ from csched.domain.base import Instant, Slug, Value
 from csched.domain.carbon import CarbonOutlook
 from csched.domain.hardware import Hardware
 from csched.domain.job import Job
-from csched.domain.plan import Certificate
+from csched.domain.plan import Certificate, Plan
 from csched.domain.run import JobState
 from csched.domain.site import Fleet
 from csched.domain.verdict import Reason
@@ -49,6 +49,31 @@ class StandingPlan(Value):
     """Job -> announced start."""
     certificate: Certificate | None = None
     """Its prices."""
+
+    @classmethod
+    def of(cls, plan: Plan, before: "StandingPlan | None" = None) -> "StandingPlan":
+        """What `plan` tells users and the next plan.
+
+        A job that stands where `before` announced it, less than a slot off, keeps that very instant: slots lie on the
+        grid of each plan's own now, and what is rounded at every plan would never come.
+        """
+        slot_s = round(plan.slot_min * 60)
+        told = before.starts if before else {}
+        starts = {}
+        for placed in plan.placements:
+            old = told.get(placed.job)
+            stands = (
+                old is not None
+                and (old.site, old.partition) == (placed.site, placed.partition)
+                and abs((placed.start - old.start).total_seconds()) < slot_s
+            )
+            new = AnnouncedStart.model_construct(site=placed.site, partition=placed.partition, start=placed.start)
+            starts[placed.job] = old if old is not None and stands else new
+        return cls.model_construct(now=plan.now, slot_s=slot_s, starts=starts, certificate=plan.certificate)
+
+    def for_jobs(self, jobs: Collection[str]) -> Self:
+        """What it says of these jobs alone."""
+        return self.model_copy(update={"starts": {job: self.starts[job] for job in jobs if job in self.starts}})
 
 
 class SiteRefusal(Value):

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from csched.domain.job import Job
 from csched.domain.site import Fleet
-from csched.domain.snapshot import Occupation, Snapshot
+from csched.domain.snapshot import Occupation, Snapshot, StandingPlan
 from csched.ports import CarbonSource
 from csched.topology.catalogue import hardware_of
 
@@ -20,6 +20,7 @@ def assemble(
     running: Sequence[Occupation] = (),
     drained: Mapping[str, str] | None = None,
     held: Sequence[str] = (),
+    standing: StandingPlan | None = None,
 ) -> Snapshot:
     """One frozen view, with an outlook that reaches past the end of the longest job that starts in the last slot.
 
@@ -41,4 +42,5 @@ def assemble(
         carbon=carbon_source.outlook(zones, now, now, until),
         drained=drained or {},
         held=tuple(held),
+        standing=standing.for_jobs([job.job for job in jobs]) if standing else None,
     )

@@ -25,6 +25,13 @@ def headline(decided: Plan) -> str:
     )
 
 
+def effort(decided: Plan) -> str:
+    """What ended the search, where its time went, and what it moved of what had been announced."""
+    stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in decided.stages.items())
+    moved = f"; {decided.moved} of {decided.announced} announced starts moved" if decided.announced else ""
+    return f"{decided.stopped or 'ended'} after {decided.solve_s:.1f} s ({stages}){moved}"
+
+
 def _view(decided: Plan) -> Iterator[Table | str]:
     if decided.placements:
         yield Table(
@@ -47,5 +54,6 @@ def _view(decided: Plan) -> Iterator[Table | str]:
         )
     if decided.unplaced:
         yield Table(("JOB", "NOT PLACED BECAUSE"), [(left.job, not_placed(left)) for left in decided.unplaced])
+    yield effort(decided)
     yield headline(decided)
     yield from (f"warning: {warning}" for warning in decided.warnings)

@@ -10,7 +10,7 @@ from csched.domain.hardware import Hardware
 from csched.domain.plan import Placement, Plan, SiteOption
 from csched.domain.run import JobState
 from csched.domain.site import Fleet
-from csched.domain.snapshot import Occupation, Snapshot
+from csched.domain.snapshot import Occupation, Snapshot, StandingPlan
 from csched.placement.explain import options
 from csched.placement.snapshots import assemble
 from csched.ports import CarbonSource, Clock, Policies
@@ -36,6 +36,7 @@ class StoreWorld:
     horizon_s: int
     slot_s: int
     _snapshot: Snapshot | None = field(default=None, init=False)
+    _standing: StandingPlan | None = field(default=None, init=False)
     _seen: Mapping[int, int] = field(default_factory=dict, init=False)
 
     def snapshot(self) -> Snapshot:
@@ -53,6 +54,7 @@ class StoreWorld:
             running=[self._occupation(record) for record in alive if self._known(record)],
             drained={drain.site: drain.reason for drain in self.store.drains() if drain.site in self._sites()},
             held=[record.job.job for record in pending if record.hold is not None],
+            standing=self._standing_plan(),
         )
         return self._snapshot
 
@@ -60,12 +62,24 @@ class StoreWorld:
         snapshot = self._snapshot
         if snapshot is None:
             raise ValueError("a plan is committed to the world whose snapshot it was made from")
-        return self.store.commit(plan, self._seen, snapshot=snapshot, options=self._options(snapshot, plan))
+        due = self.store.commit(plan, self._seen, snapshot=snapshot, options=self._options(snapshot, plan))
+        self._standing = StandingPlan.of(plan, snapshot.standing)
+        return due
 
     def dispatch(self, placement: Placement) -> None:
         """Hand the job's attempt over. Where that fails the attempt stays, and is handed over at the next poll."""
         attempt = self.store.job(int(placement.job)).attempt
         self.attempts.hand_over([attempt] if attempt else [])
+
+    def _standing_plan(self) -> StandingPlan | None:
+        """What the newest plan announced; read once, from then on known from this world's own commits.
+
+        Another process may have committed since. Then this is an older plan, which costs a few more moves.
+        """
+        if self._standing is None and (newest := self.store.plan()):
+            before = newest.snapshot.standing if newest.snapshot else None
+            self._standing = StandingPlan.of(newest.plan, before)
+        return self._standing
 
     def _options(self, snapshot: Snapshot, plan: Plan) -> Mapping[str, tuple[SiteOption, ...]]:
         """What each site would have meant for the jobs that start now: kept, for nobody can ask later.
