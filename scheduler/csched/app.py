@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from csched import shipped
 from csched.clock import SystemClock
+from csched.domain.array import ArrayTasks
 from csched.domain.hardware import Hardware
 from csched.domain.job import Job
 from csched.domain.plan import Plan, SiteOption
@@ -19,7 +20,9 @@ from csched.domain.site import Fleet
 from csched.domain.snapshot import Snapshot, SolveBudget
 from csched.domain.verdict import Reason
 from csched.errors import InputError, Unavailable
-from csched.formats.batch_script import BatchJob, Given, Surroundings, read_batch_script
+from csched.formats.batch_script import BatchJob, Surroundings, read_batch_script
+from csched.formats.directives import Given
+from csched.formats.known_places import require_known_places
 from csched.formats.validation import did_you_mean
 from csched.ports import CarbonSource, Clock, Dispatcher, Gate, Policies
 from csched.settings import Settings, load_settings
@@ -174,13 +177,13 @@ class App:
         text: str,
         name: str,
         args: Sequence[str],
-        given: Sequence[Given],
+        given: Sequence[Sequence[Given]],
         *,
         user: str,
         folder: PurePosixPath,
         environment: Mapping[str, str],
     ) -> BatchJob:
-        """What a batch script asks for here and now; `given` counts more than its lines.
+        """What a batch script asks for here and now; `given`, for each part of the job, counts more than its lines.
 
         Raises:
             InputError: not a batch script, or an option that is unknown, wrong, refused or missing; with its line.
@@ -200,6 +203,8 @@ class App:
             account=batch.account,
             hold="user" if batch.held else None,
             key=key,
+            array=batch.array,
+            kill_on_invalid_dependency=batch.kill_on_invalid_dependency,
         )
 
     def submit(
@@ -212,19 +217,32 @@ class App:
         account: str | None = None,
         hold: str | None = None,
         key: str | None = None,
+        array: ArrayTasks | None = None,
+        kill_on_invalid_dependency: bool = False,
     ) -> int:
-        """Queue the job and return its id. `%j` and its like in the output files are replaced here.
+        """Queue the job, or all tasks of an array, and return its id.
 
         The same `key` again, by the same user, is the job that it was: a caller who got no answer may ask once more.
 
         Raises:
-            InputError: what no dispatcher could run, such as a script without a `#!` line, which sbatch refuses too.
+            InputError: what no dispatcher could run, such as a script without a `#!` line, which sbatch refuses too;
+                a site, a reservation or a job to wait for that there is not.
             Refused: the key was used for another script.
         """
         require_runnable(script)
-        job = self._with_tenant(job)
+        require_known_places(job, self.fleet)
         return self.store.submit(
-            Submission(job=job, script=script, name=name, project=project, account=account, hold=hold, key=key)
+            Submission(
+                job=self._with_tenant(job),
+                script=script,
+                name=name,
+                project=project,
+                account=account,
+                hold=hold,
+                key=key,
+                array=array,
+                kill_on_invalid_dependency=kill_on_invalid_dependency,
+            )
         )
 
     def refused_everywhere(self, job: Job) -> tuple[Reason, ...]:
@@ -300,6 +318,7 @@ class App:
         """One cycle: snapshot, decide, commit, dispatch what is due. Null where nothing waits for a place."""
         from csched.cycle import run_cycle
 
+        self.store.end_invalid()
         if not self.store.jobs(states=[JobState.PENDING], limit=1):
             return None
         self.world.policies = self.policies_in_force()

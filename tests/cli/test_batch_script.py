@@ -69,7 +69,11 @@ def test_csched_lines_are_the_job_columns_with_dashes() -> None:
         "#CSCHED --outputs-kind=model_weights --outputs-return-to=FR --outputs-retain-at-site-h=24",
         "#CSCHED --expected-runtime=30m --earliest-start=now+1hour --deadline=2026-11-23T00:00:00Z",
     ).job
-    assert job.model_dump(mode="json", exclude={"job", "submit", "user", "gpus", "time_limit_s"}) == {
+    assert job.model_dump(mode="json", exclude_defaults=True) == {
+        "job": "0",
+        "user": "ada",
+        "gpus": 2,
+        "time_limit_s": 3600,
         "tenant": "acme",
         "expected_runtime_s": 1800,
         "earliest_start": "2026-11-22T13:00:00Z",
@@ -104,6 +108,45 @@ def test_output_goes_where_slurm_puts_it() -> None:
     assert read(ENOUGH).script.stdout == "/home/ada/slurm-%j.out"
     batch = read(ENOUGH, "#SBATCH -D /scratch -o logs/%x-%j.txt -e /srv/%j.err")
     assert (batch.script.stdout, batch.script.stderr) == ("/scratch/logs/%x-%j.txt", "/srv/%j.err")
+
+
+def test_an_array_is_many_tasks_of_one_script() -> None:
+    batch = read(ENOUGH, "#SBATCH --array=0-6:3,9%2")
+    assert batch.array is not None
+    assert (batch.array.tasks, batch.array.step, batch.job.array_limit) == ((0, 3, 6, 9), 3, 2)
+    assert batch.script.stdout == "/home/ada/slurm-%A_%a.out"
+    assert read(ENOUGH, "#SBATCH -a 5 -o %A-%a").script.stdout == "/home/ada/%A-%a"
+
+
+def test_the_parts_of_a_heterogeneous_job() -> None:
+    batch = read(
+        "#SBATCH --time=60 --mem=4G --output=all.txt",
+        "#SBATCH --nodes=2 --gpus-per-node=8",
+        "#CSCHED --hardware=dgx-h100",
+        "#SBATCH hetjob",
+        "#SBATCH --gpus=a100:4 --mem=8G",
+    )
+    parts = [(part.gpus, part.hardware) for part in batch.job.components]
+    assert parts == [(16, ("dgx-h100",)), (4, ("dgx-a100",))]
+    assert (batch.job.gpus, batch.job.hardware) == (20, ())
+    assert batch.script.options == ("--mem=4G", ":", "--mem=8G")
+    assert batch.script.stdout == "/home/ada/all.txt"
+    assert read(ENOUGH).job.components == ()
+
+
+def test_what_a_job_waits_for_and_where_it_stands() -> None:
+    batch = read(ENOUGH, "#SBATCH -d afterok:12:13_4,afterany:14 --kill-on-invalid-dep=yes --reservation=night")
+    assert [(str(one.kind), one.jobs) for one in batch.job.dependency] == [
+        ("afterok", ("12", "13_4")),
+        ("afterany", ("14",)),
+    ]
+    assert (batch.kill_on_invalid_dependency, batch.job.reservation) == (True, "night")
+    assert read(ENOUGH, "#SBATCH --spread-job").job.locality == "spread"
+    assert read(ENOUGH, "#CSCHED --locality=consolidate").job.locality == "consolidate"
+    assert read(ENOUGH, "#CSCHED --runtime-factors='dgx-h100:1|dgx-a100:2.1'").job.runtime_factors == {
+        "dgx-h100": 1.0,
+        "dgx-a100": 2.1,
+    }
 
 
 def test_harmless_options_are_carried_for_the_site() -> None:
@@ -154,6 +197,16 @@ def test_what_is_not_supported_is_refused_with_a_next_step(option) -> None:
         ("#CSCHED --expected-runtime=3h", "longer than time_limit_s", None),
         ("#CSCHED --portable=perhaps", "expected true or false", None),
         ("#CSCHED --load=2", "expected at most 1", None),
+        ("#SBATCH --array=3-1", "names no task", None),
+        ("#SBATCH --array=a", "is not a list of tasks", None),
+        ("#SBATCH --array=0-20000", "is more than 10001 tasks", None),
+        ("#SBATCH --array=0-3%1,9%2", "is said once", None),
+        ("#SBATCH --array=4000001", "is above the highest one", None),
+        ("#SBATCH --dependency=afterrok:1", "unknown kind of dependency `afterrok`", "did you mean `afterok`?"),
+        ("#SBATCH --dependency=singleton", "unknown kind of dependency `singleton`", None),
+        ("#SBATCH --kill-on-invalid-dep=perhaps", "neither yes nor no", None),
+        ("#SBATCH --output=x%a", "`%a` is only known of an array's tasks", None),
+        ("#CSCHED --runtime-factors=dgx-h100", "expected KIND:FACTOR", None),
         ("#CSCHED --user=root", "is not supported", "a job runs as the user who hands it in"),
     ],
 )
@@ -163,7 +216,27 @@ def test_every_mistake_names_its_place(line: str, message: str, hint: str | None
     assert message in str(wrong.value)
     assert wrong.value.where.file == "train.sh"
     assert wrong.value.where.line in {3, None}
+    assert wrong.value.where.field or "option" in message or "quote" in message
     assert hint is None or wrong.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("#SBATCH --gpus=1 --time=5", "`--time` holds for the job as a whole"),
+        ("#SBATCH --gpus=1 --output=x", "`--output` holds for the job as a whole"),
+        ("#CSCHED --data-class=public", "`--data-class` holds for the job as a whole"),
+        ("#SBATCH --mem=1G", "asks for no GPU"),
+    ],
+)
+def test_a_later_part_speaks_of_its_gpus_only(line: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read(ENOUGH, "#SBATCH hetjob", line)
+
+
+def test_an_array_has_no_parts() -> None:
+    with pytest.raises(InputError, match="an array has no parts"):
+        read(ENOUGH, "#SBATCH --array=1-2", "#SBATCH hetjob", "#SBATCH --gpus=1")
 
 
 @pytest.mark.parametrize(

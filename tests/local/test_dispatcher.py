@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from csched.domain.array import ArrayTask
+from csched.domain.job import Component
 from csched.domain.run import DispatchOrder, ExitCode, JobState, RunReport, Script
 from csched.errors import InputError, Unavailable
 from csched.local import runner
@@ -113,6 +115,27 @@ def test_output_goes_to_its_files_and_arguments_arrive_whole(
     ended(dispatcher, wanted)
     assert Path(wanted.script.stdout).read_text() == "a b|$(id)||"
     assert (tmp_path / "err").read_text() == "oops\n"
+
+
+def test_a_task_knows_its_array_and_a_script_its_parts(dispatcher: LocalDispatcher, order: Orders) -> None:
+    task = ArrayTask(job="5", task=9, count=3, lowest=1, highest=9, step=4)
+    parts = (Component(gpus=6), Component(gpus=2))
+    wanted = order("env | grep -E 'ARRAY|HET' | sort").model_copy(update={"array": task, "components": parts})
+    dispatcher.dispatch(wanted)
+    ended(dispatcher, wanted)
+    assert Path(wanted.script.stdout).read_text().split() == [
+        "SLURM_ARRAY_JOB_ID=5",
+        "SLURM_ARRAY_TASK_COUNT=3",
+        "SLURM_ARRAY_TASK_ID=9",
+        "SLURM_ARRAY_TASK_MAX=9",
+        "SLURM_ARRAY_TASK_MIN=1",
+        "SLURM_ARRAY_TASK_STEP=4",
+        "SLURM_GPUS_HET_GROUP_0=6",
+        "SLURM_GPUS_HET_GROUP_1=2",
+        "SLURM_HET_SIZE=2",
+        "SLURM_JOB_ID_HET_GROUP_0=7",
+        "SLURM_JOB_ID_HET_GROUP_1=7",
+    ]
 
 
 def test_the_shebang_decides_who_reads_the_script(dispatcher: LocalDispatcher, order: Orders) -> None:

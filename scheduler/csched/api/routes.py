@@ -16,7 +16,8 @@ from csched.domain.plan import Plan
 from csched.domain.run import JobState
 from csched.errors import InputError, Where
 from csched.formats.batch_options import ON_COMMAND_LINE
-from csched.formats.batch_script import BatchJob, Given
+from csched.formats.batch_script import BatchJob
+from csched.formats.directives import Given
 from csched.formats.validation import did_you_mean
 from csched.report.accounts import accounts
 from csched.report.jobs import job_document
@@ -134,7 +135,7 @@ def _batch_job(app: App, token: Token, request: SubmitRequest) -> BatchJob:
         raise InputError("an absolute path is expected", where=Where(field="work_dir"))
     if request.work_dir is None:
         (app.home() / "work").mkdir(exist_ok=True)
-    given = _given(request.options)
+    given = [_given(request.options)]
     return app.read_script(
         request.script, request.name, request.args, given, user=token.name, folder=folder, environment={}
     )

@@ -14,6 +14,7 @@ from csched.cli.period import period_options
 @click.option("--project", "-A", metavar="NAME", help="Only jobs of this project.")
 @click.option("--site", metavar="SITE", help="Only jobs that ran there.")
 @click.option("--limit", "-n", type=click.IntRange(1, 100_000), default=50, show_default=True, help="The newest N.")
+@click.option("--array", "-r", "each_task", is_flag=True, help="One line for each task of an array.")
 @period_options
 @output_options
 def command(
@@ -23,6 +24,7 @@ def command(
     project: str | None,
     site: str | None,
     limit: int,
+    each_task: bool,
     since: datetime | None,
     until: datetime | None,
 ) -> None:
@@ -48,4 +50,4 @@ def command(
             newest_first=True,
             limit=limit,
         )
-        output.show(history(newest[::-1]))
+        output.show(history(newest[::-1], fold=not each_task))

@@ -23,5 +23,5 @@ def command(output: Output, selectors: tuple[str, ...]) -> None:
     from csched.report.jobs import changed
 
     with closing(open_app()) as app:
-        records = [app.store.hold(record.id) for record in choose(app.store, selectors)]
+        records = app.store.hold_all([record.id for record in choose(app.store, selectors)])
         output.show(changed("Held", records))

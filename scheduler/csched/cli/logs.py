@@ -61,7 +61,7 @@ def _started(app: "App", record: "JobRecord") -> "JobRecord":
 
 
 def _opened(record: "JobRecord", errors: bool) -> IO[bytes]:
-    name = record.script.stderr if errors else record.script.stdout
+    name = record.stderr if errors else record.stdout
     if name is None:
         raise Refused(f"job {record.id} writes its errors with its output", hint=f"csched logs {record.id}")
     try:

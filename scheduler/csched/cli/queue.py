@@ -17,8 +17,17 @@ from csched.cli.output import Output, output_options
 @click.option(
     "--state", "-t", "states", multiple=True, type=click.Choice([str(state) for state in ALIVE], case_sensitive=False)
 )
+@click.option("--array", "-r", "each_task", is_flag=True, help="One line for each task of an array.")
 @output_options
-def command(output: Output, user: str | None, project: str | None, site: str | None, states: tuple[str, ...]) -> None:
+def command(
+    output: Output,
+    *,
+    user: str | None,
+    project: str | None,
+    site: str | None,
+    states: tuple[str, ...],
+    each_task: bool,
+) -> None:
     """List jobs that wait or run, with the site, the start and the reason.
 
     \b
@@ -34,5 +43,5 @@ def command(output: Output, user: str | None, project: str | None, site: str | N
     with closing(open_app()) as app:
         wanted = [JobState(state) for state in states] or ALIVE
         records = app.store.jobs(states=wanted, user=user, project=project, site=site)
-        output.show(queue(records, plan_for(app, records)))
+        output.show(queue(records, plan_for(app, records), fold=not each_task))
         remark_daemon(app, output)

@@ -18,13 +18,12 @@ def command(output: Output, selectors: tuple[str, ...]) -> None:
     \b
     Examples:
       csched show 17
+      csched show 17_3
       csched show last --json
     """
     from csched.app import open_app
-    from csched.report.jobs import one
-    from csched.report.rendering import together
+    from csched.report.jobs import several
 
     with closing(open_app()) as app:
         records = choose(app.store, selectors)
-        plan = plan_for(app, records)
-        output.show(together("jobs", [one(record, plan) for record in records]))
+        output.show(several(records, plan_for(app, records)))

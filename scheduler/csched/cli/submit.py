@@ -4,7 +4,7 @@ import getpass
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,8 @@ from csched.cli.daemon_state import remark_daemon
 from csched.cli.output import Output, output_options
 from csched.errors import NothingPlaced, UsageError, Where
 from csched.formats.batch_options import ON_COMMAND_LINE, Argument, Use
-from csched.formats.batch_script import BatchJob, Given
+from csched.formats.batch_script import BatchJob
+from csched.formats.directives import Given
 from csched.report.rendering import Rendered
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 _OWN_FLAGS = {"wrap", "test-only", "parsable", "quiet"}
 _COMMAND_LINE = "command line"
+_PREFIX = "given_"
+_NEXT_PART = ":"
+_LATER_PARTS = "csched.submit.later_parts"
 _KEY = re.compile(r"[!-~]{1,64}")
 
 
@@ -42,10 +46,42 @@ def _batch_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _parameter(name: str) -> str:
-    return f"given_{name.replace('-', '_')}"
+    return f"{_PREFIX}{name.replace('-', '_')}"
+
+
+class _InParts(click.Command):
+    """Reads `OPTIONS : OPTIONS SCRIPT`: the parts of a heterogeneous job, as sbatch does."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        own = self._read(ctx, given)
+        if own["script"] != _NEXT_PART:
+            return super().parse_args(ctx, given)
+        first = given[: len(given) - len(own["args"]) - 1]
+        later = []
+        while own["script"] == _NEXT_PART:
+            own = self._read(ctx, own["args"])
+            part = {name: value for name, value in own.items() if name not in {"script", "args"}}
+            if strange := [name for name in part if not name.startswith(_PREFIX)]:
+                raise UsageError(f"`--{strange[0].replace('_', '-')}` stands before the first `:`")
+            later.append(part)
+        ctx.meta[_LATER_PARTS] = later
+        script = [] if own["script"] is None else [own["script"], *own["args"]]
+        return super().parse_args(ctx, [*first, *script])
+
+    def _read(self, ctx: click.Context, args: Sequence[str]) -> dict[str, Any]:
+        """Parameter -> what was typed, of one part; `script` may be the colon that ends it, `args` is what follows."""
+        typed, _, _ = self.make_parser(ctx).parse_args(list(args))
+        script, following = typed.pop("script", None), typed.pop("args", ())
+        return {
+            **typed,
+            "script": script if isinstance(script, str) else None,  # else click's mark for what is missing
+            "args": following if isinstance(following, tuple | list) else (),
+        }
 
 
 @click.command(
+    cls=_InParts,
     context_settings={"allow_interspersed_args": False},
     epilog="Other options of sbatch are carried along for the site or refused with the next step; none is ignored.",
 )
@@ -76,6 +112,8 @@ def command(
       csched submit train.sh
       csched submit --test-only --data-class=health --gpus=8 --time=6:00:00 train.sh
       csched submit --gpus=1 --time=10 --wrap='nvidia-smi'
+      csched submit --array=0-99%10 --dependency=afterok:last train.sh
+      csched submit -G 64 --hardware=gb300-nvl72 : -G 8 --hardware=l40s-pcie train.sh
       generate-script | csched submit --parsable -
     """
     from csched.app import open_app
@@ -88,7 +126,7 @@ def command(
             text,
             name,
             args,
-            _given(given),
+            [_given(part) for part in (given, *click.get_current_context().meta.get(_LATER_PARTS, ()))],
             user=getpass.getuser(),
             folder=PurePosixPath(Path.cwd()),
             environment=os.environ,

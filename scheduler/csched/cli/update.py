@@ -8,7 +8,8 @@ from csched.cli.job_ids import choose, jobs_argument
 from csched.cli.output import Output, output_options
 from csched.errors import UsageError, Where
 from csched.formats.batch_options import ON_COMMAND_LINE
-from csched.formats.batch_script import Given, read_columns
+from csched.formats.batch_script import read_columns
+from csched.formats.directives import Given
 
 _CHANGEABLE = "deadline time begin priority expected-runtime hardware countries pattern load portable".split()
 
@@ -46,5 +47,5 @@ def command(output: Output, /, *, selectors: tuple[str, ...], **given: str | Non
         raise UsageError("nothing to change", hint="`csched update --help` lists what can be")
     with closing(open_app()) as app:
         columns = read_columns(options, app.clock.now())
-        records = [app.store.update(record.id, columns) for record in choose(app.store, selectors)]
+        records = app.store.update_all([record.id for record in choose(app.store, selectors)], columns)
         output.show(changed("Updated", records))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from csched.domain.base import Country, Instant, Slug, Value
 
@@ -194,10 +194,15 @@ class Job(Value):
     portable: bool | None = None
     """False keeps the job at its home site; null leaves the question to the site that runs it."""
 
+    @field_validator("expected_runtime_s")
+    @classmethod
+    def _within_the_limit(cls, expected_s: int | None, told: ValidationInfo) -> int | None:
+        if expected_s is not None and expected_s > told.data.get("time_limit_s", expected_s):
+            raise ValueError("expected_runtime_s is longer than time_limit_s")
+        return expected_s
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.expected_runtime_s is not None and self.expected_runtime_s > self.time_limit_s:
-            raise ValueError("expected_runtime_s is longer than time_limit_s")
         if self.components and sum(part.gpus for part in self.components) != self.gpus:
             raise ValueError("gpus is not the sum of the components' GPUs")
         for kind in self.runtime_factors:

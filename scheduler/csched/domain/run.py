@@ -5,8 +5,9 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from csched.domain.array import ArrayTask
 from csched.domain.base import Instant, Slug, Value
-from csched.domain.job import DataClass
+from csched.domain.job import Component, DataClass
 from csched.domain.verdict import Reason
 
 
@@ -50,7 +51,10 @@ class Script(Value):
     """Only what the user named; the daemon's own environment never reaches a job."""
     signal: str | None = None
     options: tuple[str, ...] = ()
-    """Options of sbatch that mean nothing to csched, such as `--mem=4G`, for a dispatcher to which they do."""
+    """Options of sbatch that mean nothing to csched, such as `--mem=4G`, for a dispatcher to which they do.
+
+    `:` stands between those of the parts of a heterogeneous job, as on sbatch's command line.
+    """
 
 
 class DispatchOrder(Value):
@@ -64,6 +68,9 @@ class DispatchOrder(Value):
     partition: Slug
     gpus: int
     time_limit_s: int
+    array: ArrayTask | None = None
+    components: tuple[Component, ...] = ()
+    """The parts of a heterogeneous job; empty for a job of one kind."""
     script: Script
     start: Instant | None = None
     """As planned; null is at once."""

@@ -69,20 +69,23 @@ SBATCH: Final = (
     _understood("priority", "N", "Weight among waiting jobs."),
     _understood("export", "NAME[=VALUE],...", "Variables the job gets, or NONE; never all of them."),
     _understood("signal", "[B:]SIG[@SECONDS]", "Sent to the job before its limit."),
-    *_carried("acctg-freq bcast-exclude comment cores-per-socket core-spec/S cpu-freq cpus-per-gpu cpus-per-task/c"),
-    *_carried(
-        "delay-boot distribution/m extra extra-node-info/B gpu-bind gpu-freq gres-flags hint kill-on-invalid-dep"
+    _understood("array", "0-9:2%N", "One job for each number; %N: so many at once. %A_%a in file names.", "a"),
+    _understood(
+        "dependency", "KIND:ID[:ID]", "Start only after other jobs: after, afterany, afterok, afternotok.", "d"
     ),
+    _understood("kill-on-invalid-dep", "yes|no", "End it once its dependency can never be met.  [no]"),
+    _understood("reservation", "NAME", "Run inside this reservation."),
+    _understood("spread-job", None, "Over as many NVLink domains as possible."),
+    *_carried("acctg-freq bcast-exclude comment cores-per-socket core-spec/S cpu-freq cpus-per-gpu cpus-per-task/c"),
+    *_carried("delay-boot distribution/m extra extra-node-info/B gpu-bind gpu-freq gres-flags hint"),
     *_carried(
         "mail-type mail-user mem mem-bind mem-per-cpu mem-per-gpu mincpus network ntasks-per-core ntasks-per-gpu"
     ),
     *_carried("ntasks-per-node ntasks-per-socket open-mode power prefer profile qos/q resv-ports segment"),
     *_carried("sockets-per-node switches thread-spec threads-per-core time-min tmp tres-bind wait-all-nodes wckey"),
     *_carried("contiguous ignore-pbs no-requeue requeue oom-kill-step overcommit/O oversubscribe/s", Argument.NONE),
-    *_carried("quiet/Q spread-job stepmgr use-min-nodes verbose/v", Argument.NONE),
+    *_carried("quiet/Q stepmgr use-min-nodes verbose/v", Argument.NONE),
     *_carried("no-kill/k propagate", Argument.OPTIONAL),
-    _refused("array", "hand in one job for each index, such as with a shell loop; $1 reaches the script", "a"),
-    _refused("dependency", "wait for the first job: csched wait ID && csched submit ...", "d"),
     _refused("partition", "csched chooses the partition; `#CSCHED --hardware=...` narrows the choice", "p"),
     _refused("clusters", "csched chooses the cluster; `#CSCHED --countries=...` narrows the choice", "M"),
     _refused("cluster-constraint", "`#CSCHED --countries=...` and --hardware narrow the choice"),
@@ -96,7 +99,6 @@ SBATCH: Final = (
     _refused("nice", "write `#CSCHED --priority=N`", argument=Argument.OPTIONAL),
     _refused("input", "redirect it in the script: program < file", "i"),
     _refused("licenses", "csched counts no licences yet", "L"),
-    _refused("reservation", "csched knows no reservations yet"),
     _refused("gpus-per-socket", "write --gpus-per-node"),
     _refused("tres-per-task", "write --gpus-per-task"),
     _refused("bb", "burst buffers are not reached from csched; copy the data in the script"),
@@ -123,6 +125,8 @@ CSCHED: Final = (
     _understood("data-gb", "GB", "How much of it must move to another site."),
     _understood("countries", "CC|CC", "Countries you allow; only narrows what the rules allow."),
     _understood("hardware", "KIND|KIND", "Kinds of hardware the job can use."),
+    _understood("runtime-factors", "KIND:X|KIND:X", "Times as long as stated that it takes on a kind of hardware."),
+    _understood("locality", "WISH", "consolidate (few NVLink domains) or spread."),
     _understood("datasets", "NAME|NAME", "What it reads; each must allow the site."),
     _understood("data-restricted", "MARK", "none, eu_restricted, national_restricted or export_controlled."),
     _understood("purpose", "NAME", "civilian_research, civilian_industrial, public_sector or defence."),

@@ -4,44 +4,39 @@ Pure: the clock, the user and the fleet's hardware come in as arguments. Only li
 of an option given twice the later one counts, and the command line counts most.
 """
 
-import getopt
 import re
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import zip_longest
 from pathlib import PurePosixPath
-from typing import Final, TypeVar
+from typing import Final
 
 from pydantic import ValidationError
 
 from csched.clock import parse_instant
-from csched.domain.job import Job
+from csched.domain.array import ArrayTasks
+from csched.domain.job import Component, Job, Locality
 from csched.domain.run import Script
 from csched.errors import InputError, Where
-from csched.formats.batch_options import ON_CSCHED_LINES, ON_SBATCH_LINES, Argument, Option, Use
-from csched.formats.validation import did_you_mean, input_error
+from csched.formats.array_option import parse_array
+from csched.formats.batch_options import Use
+from csched.formats.dependency import parse_dependency
+from csched.formats.directives import PREFIXES, Given, directives, read_value
+from csched.formats.gpu_request import hardware_of_type, requested_gpus
+from csched.formats.job_cells import CELLS
+from csched.formats.validation import input_error
 from csched.units import parse_duration_s, parse_slurm_time_limit_s
 
-T = TypeVar("T")
-
 MAX_BYTES: Final = 4 * 1024 * 1024
-_PREFIXES: Final = {"#SBATCH": ON_SBATCH_LINES, "#CSCHED": ON_CSCHED_LINES}
 _PATTERN: Final = re.compile(r"%(.?)")
-_KNOWN_PATTERNS: Final = frozenset("jAxuN%0123456789")
+_KNOWN_PATTERNS: Final = frozenset("jAaxuN%0123456789")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-_GRES_PART: Final = re.compile(r"[0-9]+|[A-Za-z][A-Za-z0-9_-]*")
+_OF_EACH_PART: Final = frozenset("gpus gpus-per-node gpus-per-task gres nodes ntasks hardware".split())
+"""What the later parts of a heterogeneous job may say, beside what is carried along; the first part speaks for all."""
 _OFFSET: Final = re.compile(r"now(?:\+(\d{1,9})(seconds?|minutes?|hours?|days?|weeks?)?)?")
-
-
-@dataclass(frozen=True)
-class Given:
-    """One option as it was given. `value` is null for a flag."""
-
-    option: Option
-    value: str | None
-    where: Where
 
 
 @dataclass(frozen=True)
@@ -67,108 +62,83 @@ class BatchJob:
     name: str
     account: str | None
     held: bool
+    array: ArrayTasks | None
+    kill_on_invalid_dependency: bool
+    """End it, rather than let it wait for ever, once its dependency can never be met."""
     remarks: tuple[str, ...]
     """What a person should know although nothing is wrong."""
 
 
 def read_batch_script(
-    text: str, file: str, args: Sequence[str], command_line: Sequence[Given], around: Surroundings
+    text: str, file: str, args: Sequence[str], command_line: Sequence[Sequence[Given]], around: Surroundings
 ) -> BatchJob:
-    """The job that `text` asks for.
+    """The job that `text` asks for; `command_line` has one list of options for each part of it.
 
     Raises:
         InputError: not a batch script, or an option that is unknown, wrong, refused or missing; with its line.
     """
     _require_script(text, file)
-    in_file = list(directives(text, file))
-    given = {given.option.name: given for given in (*in_file, *command_line)}
-    for one in given.values():
-        if one.option.use is Use.REFUSED:
-            raise InputError(f"`--{one.option.name}` is not supported", hint=one.option.text, where=one.where)
-    name = _read(given["job-name"], _label) if "job-name" in given else _named_after(file)
+    parts = _parts(directives(text, file), command_line)
+    given = parts[0]
+    array, at_once = read_value(given["array"], parse_array) if "array" in given else (None, None)
+    if array and len(parts) > 1:
+        raise InputError("an array has no parts: each of its tasks is a job of one kind", where=given["array"].where)
+    name = read_value(given["job-name"], _label) if "job-name" in given else _named_after(file)
     folder = around.folder / (_text(given, "chdir") or "")
     script = Script(
         body=text,
         args=tuple(args),
         work_dir=str(folder),
-        stdout=str(folder / _file_pattern(given, "output", "slurm-%j.out")),
+        stdout=str(folder / _file_pattern(given, "output", "slurm-%A_%a.out" if array else "slurm-%j.out")),
         stderr=str(folder / _file_pattern(given, "error", "")) if "error" in given else None,
         environment=_environment(given, around.environment),
         signal=_text(given, "signal"),
-        options=tuple(_respelled(one) for one in given.values() if one.option.use is Use.CARRIED),
+        options=tuple(_carried(parts)),
     )
     return BatchJob(
-        job=_job(given, file, around),
+        job=_job(parts, at_once, file, around),
         script=script,
         name=name,
-        account=_read(given["account"], _label) if "account" in given else None,
+        account=read_value(given["account"], _label) if "account" in given else None,
         held="hold" in given,
+        array=array,
+        kill_on_invalid_dependency=_yes(given, "kill-on-invalid-dep"),
         remarks=tuple(_unread(text)),
     )
 
 
-def directives(text: str, file: str) -> Iterator[Given]:
-    """The options on #SBATCH and #CSCHED lines before the first command, in order."""
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip() and not line.startswith("#"):
-            return
-        prefix = line.split(maxsplit=1)[0] if line.strip() else ""
-        if prefix in _PREFIXES:
-            yield from parse_options(_words(line.removeprefix(prefix), file, number), prefix, file, number)
+def _parts(in_file: Sequence[Sequence[Given]], command_line: Sequence[Sequence[Given]]) -> list[dict[str, Given]]:
+    """Option by name for each part of the job; raises for what csched refuses, or takes of the first part alone."""
+    parts: list[dict[str, Given]] = []
+    for written, typed in zip_longest(in_file, command_line, fillvalue=()):
+        parts.append({given.option.name: given for given in (*written, *typed)})
+    for number, part in enumerate(parts):
+        for name, one in part.items():
+            if one.option.use is Use.REFUSED:
+                raise InputError(f"`--{name}` is not supported", hint=one.option.text, where=one.where)
+            if number and one.option.use is Use.UNDERSTOOD and name not in _OF_EACH_PART:
+                raise InputError(
+                    f"`--{name}` holds for the job as a whole", hint="say it in the first part", where=one.where
+                )
+    return parts
 
 
-def parse_options(words: Sequence[str], prefix: str, file: str, line: int) -> Iterator[Given]:
-    """Options in the grammar of getopt_long: `--name=value`, `--name value`, `-n value`, `-nvalue`, short names."""
-    known = _PREFIXES[prefix]
-    shorts = {option.short: option for option in known.values() if option.short}
-    short_spelling = "".join(f"{short}{':' if shorts[short].argument is Argument.REQUIRED else ''}" for short in shorts)
-    try:
-        pairs, rest = getopt.getopt(
-            list(words), short_spelling, [_spelling(option, words) for option in known.values()]
-        )
-    except getopt.GetoptError as error:
-        raise _option_error(error, prefix, Where(file, line)) from error
-    for flag, value in pairs:
-        option = known[flag[2:]] if flag.startswith("--") else shorts[flag[1:]]
-        where = Where(file, line, f"--{option.name}")
-        yield Given(option, None if option.argument is Argument.NONE else value.removeprefix("="), where)
-    if rest:
-        hint = "options begin with - and a value with blanks needs quotes"
-        raise InputError(f"`{rest[0]}` is not an option", hint=hint, where=Where(file, line))
+def _carried(parts: Sequence[Mapping[str, Given]]) -> Iterator[str]:
+    """As on sbatch's command line, where `:` stands between the parts."""
+    for number, part in enumerate(parts):
+        if number:
+            yield ":"
+        yield from (_respelled(one) for one in part.values() if one.option.use is Use.CARRIED)
 
 
-def _spelling(option: Option, words: Sequence[str]) -> str:
-    """How getopt is told of an option; an optional argument counts only where it is written with `=`."""
-    takes_value = option.argument is Argument.REQUIRED or (
-        option.argument is Argument.OPTIONAL and any(word.startswith(f"--{option.name}=") for word in words)
-    )
-    return f"{option.name}=" if takes_value else option.name
+def _yes(given: Mapping[str, Given], name: str) -> bool:
+    return name in given and read_value(given[name], _yes_or_no)
 
 
-def _option_error(error: getopt.GetoptError, prefix: str, where: Where) -> InputError:
-    name = error.opt
-    place = Where(where.file, where.line, f"--{name}" if len(name) > 1 else f"-{name}")
-    if "not recognized" not in error.msg:
-        return InputError(error.msg.replace(f"option --{name}", f"`--{name}`"), where=place)
-    other = next((other for other, options in _PREFIXES.items() if other != prefix and name in options), None)
-    known = [f"--{option}" for option in _PREFIXES[prefix]]
-    hint = f"it belongs on a {other} line" if other else did_you_mean(f"--{name}", known)
-    return InputError(f"unknown option `{place.field}`", hint=hint or "see `csched submit --help`", where=place)
-
-
-def _words(line: str, file: str, number: int) -> list[str]:
-    """Split like a shell would, without any expansion; a word that begins with # starts a comment."""
-    splitter = shlex.shlex(line, posix=True, punctuation_chars=False)
-    splitter.whitespace_split, splitter.commenters = True, ""
-    words: list[str] = []
-    try:
-        for word in splitter:
-            if word.startswith("#"):
-                break
-            words.append(word)
-    except ValueError as error:
-        raise InputError("a quote is not closed", where=Where(file, number)) from error
-    return words
+def _yes_or_no(text: str) -> bool:
+    if text not in {"yes", "no"}:
+        raise ValueError(f"`{text}` is neither yes nor no")
+    return text == "yes"
 
 
 def _require_script(text: str, file: str) -> None:
@@ -194,7 +164,7 @@ def _unread(text: str) -> Iterator[str]:
     begun = False
     for number, line in enumerate(text.split("\n"), start=1):
         begun = begun or bool(line.strip() and not line.startswith("#"))
-        if begun and line.startswith(tuple(_PREFIXES)):
+        if begun and line.startswith(tuple(PREFIXES)):
             yield f"line {number} is not read, for it comes after the first command: {line[:80]}"
 
 
@@ -210,19 +180,29 @@ def read_columns(given: Mapping[str, Given], now: datetime) -> dict[str, object]
     """The job's fields that these options set; what is wrong with a value itself the job says later."""
     columns: dict[str, object] = {}
     for name in _INSTANTS & given.keys():
-        columns[_column(name)] = _read(given[name], partial(_instant, now=now))
+        columns[_column(name)] = read_value(given[name], partial(_instant, now=now))
     for name in _READERS.keys() & given.keys():
-        columns[_column(name)] = _read(given[name], _READERS[name])
+        columns[_column(name)] = read_value(given[name], _READERS[name])
     for name in _AS_WRITTEN & given.keys():
         columns[_column(name)] = given[name].value
+    if "dependency" in given:
+        columns["dependency"] = parse_dependency(given["dependency"].value or "", given["dependency"].where)
+    if "runtime-factors" in given:
+        factors = given["runtime-factors"]
+        columns["runtime_factors"] = CELLS["runtime_factors"].read(factors.value or "", factors.where)
+    if "spread-job" in given:
+        columns["locality"] = Locality.SPREAD
     return columns
 
 
-def _job(given: Mapping[str, Given], file: str, around: Surroundings) -> Job:
-    columns = read_columns(given, around.now)
-    columns["gpus"], gpu_type, counted_at = _gpus(given, file)
-    if gpu_type is not None:
-        columns["hardware"] = _hardware_of_type(gpu_type, columns.get("hardware"), around.hardware, counted_at)
+def _job(parts: Sequence[Mapping[str, Given]], at_once: int | None, file: str, around: Surroundings) -> Job:
+    given = parts[0]
+    components = [_component(part, file, around) for part in parts]
+    columns = read_columns(given, around.now) | {"array_limit": at_once}
+    if len(components) > 1:
+        columns |= {"components": components, "gpus": sum(part.gpus for part in components), "hardware": ()}
+    else:
+        columns |= {"gpus": components[0].gpus, "hardware": components[0].hardware}
     if "time_limit_s" not in columns:
         hint = "add #SBATCH --time=2:00:00; capacity is held that long at most"
         raise InputError("the job has no time limit", hint=hint, where=Where(file, field="--time"))
@@ -230,6 +210,17 @@ def _job(given: Mapping[str, Given], file: str, around: Surroundings) -> Job:
         return Job.model_validate({"job": "0", "user": around.user, **columns})
     except ValidationError as error:
         raise input_error(error, lambda path: _place(str(path[0]) if path else None, given, file), Job) from error
+
+
+def _component(given: Mapping[str, Given], file: str, around: Surroundings) -> Component:
+    gpus, gpu_type, counted_at = requested_gpus(given, file)
+    hardware = read_value(given["hardware"], _list) if "hardware" in given else ()
+    if gpu_type is not None:
+        hardware = hardware_of_type(gpu_type, hardware, around.hardware, counted_at)
+    try:
+        return Component.model_validate({"gpus": gpus, "hardware": hardware})
+    except ValidationError as error:
+        raise input_error(error, lambda path: _place(str(path[0]), given, file), Component) from error
 
 
 def _place(column: str | None, given: Mapping[str, Given], file: str) -> Where:
@@ -243,63 +234,6 @@ def _place(column: str | None, given: Mapping[str, Given], file: str) -> Where:
 def _column(option: str) -> str:
     renamed = {"expected-runtime": "expected_runtime_s", "begin": "earliest_start", "time": "time_limit_s"}
     return renamed.get(option, option.replace("-", "_"))
-
-
-def _gpus(given: Mapping[str, Given], file: str) -> tuple[int, str | None, Where]:
-    """GPUs in total, their type where one is named, and the place that says so.
-
-    Slurm counts --gres and --gpus-per-node on each node; where the total is given too, the two must agree.
-    """
-    found: list[tuple[int, str | None, Where]] = []
-    for name, times in (("gpus", None), ("gpus-per-node", "nodes"), ("gres", "nodes"), ("gpus-per-task", "ntasks")):
-        if name in given:
-            kind, count = _read(given[name], _gres if name == "gres" else _typed_count)
-            factor = _read(given[times], _count) if times is not None and times in given else 1
-            found.append((count * factor, kind, given[name].where))
-    if not found:
-        hint = "add #SBATCH --gpus=1, or --nodes=2 with --gpus-per-node=8"
-        raise InputError("the job asks for no GPU", hint=hint, where=Where(file, field="--gpus"))
-    total, kind, where = found[0]
-    for other, other_kind, other_where in found[1:]:
-        if (other, other_kind or kind) != (total, kind or other_kind):
-            raise InputError(f"{other} GPUs, but `{where.field}` says {total}", hint="say it once", where=other_where)
-        kind = kind or other_kind
-    return total, kind, where
-
-
-def _typed_count(text: str) -> tuple[str | None, int]:
-    kind, _, count = text.rpartition(":")
-    return kind or None, _count(count)
-
-
-def _gres(text: str) -> tuple[str | None, int]:
-    resource, *rest = text.split(":")
-    if resource.removeprefix("gres/") != "gpu" or len(rest) > 2 or not all(_GRES_PART.fullmatch(part) for part in rest):
-        raise ValueError(f"`{text}` is not gpu, gpu:N or gpu:TYPE:N")
-    if rest and rest[-1].isdecimal():
-        return (rest[0] if len(rest) == 2 else None), _count(rest[-1])
-    return (rest[0] if rest else None), 1
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= len(text) <= 7 and int(text) > 0):
-        raise ValueError(f"`{text}` is not a count of at least 1")
-    return int(text)
-
-
-def _hardware_of_type(kind: str, named: object, known: Collection[str], where: Where) -> tuple[str, ...]:
-    """Kinds of hardware whose name has the Slurm GPU type as one of its parts, such as `h100` in `dgx-h100`."""
-    wanted = kind.lower()
-    fitting = tuple(sorted(key for key in known if wanted == key or wanted in key.split("-")))
-    if not fitting:
-        raise InputError(
-            f"no site has GPUs of type `{kind}`", hint=f"there are {', '.join(sorted(known))}", where=where
-        )
-    if not isinstance(named, tuple):
-        return fitting
-    if both := tuple(key for key in named if key in fitting):
-        return both
-    raise InputError(f"GPUs of type `{kind}` are not in `--hardware={'|'.join(named)}`", where=where)
 
 
 def _label(text: str) -> str:
@@ -318,7 +252,10 @@ def _file_pattern(given: Mapping[str, Given], name: str, default: str) -> str:
     """A file name in which only patterns stand that csched replaces; `..` is what the user wrote and stays."""
     if name not in given:
         return default
-    return _read(given[name], _checked_pattern)
+    pattern = read_value(given[name], _checked_pattern)
+    if "array" not in given and "a" in _PATTERN.findall(pattern):
+        raise InputError("`%a` is only known of an array's tasks", hint="see --array", where=given[name].where)
+    return pattern
 
 
 def _checked_pattern(text: str) -> str:
@@ -326,14 +263,14 @@ def _checked_pattern(text: str) -> str:
         raise ValueError(f"`{text}` is not a file name")
     for match in _PATTERN.finditer(text):
         if match[1] not in _KNOWN_PATTERNS or not match[1]:
-            raise ValueError(f"`%{match[1]}` in `{text}` is not one of %j %A %x %u %N %%")
+            raise ValueError(f"`%{match[1]}` in `{text}` is not one of %j %A %a %x %u %N %%")
     return text
 
 
 def _environment(given: Mapping[str, Given], source: Mapping[str, str]) -> Mapping[str, str]:
     if "export" not in given:
         return {}
-    return _read(given["export"], lambda text: dict(_exported(text, source)))
+    return read_value(given["export"], lambda text: dict(_exported(text, source)))
 
 
 def _exported(text: str, source: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -348,14 +285,6 @@ def _exported(text: str, source: Mapping[str, str]) -> Iterator[tuple[str, str]]
         if not has_value and name not in source:
             raise ValueError(f"`{name}` is not set here; write {name}=VALUE")
         yield name, value if has_value else source[name]
-
-
-def _read(given: Given, read: Callable[[str], T]) -> T:
-    """The value of an option; what is wrong with it gets its place."""
-    try:
-        return read(given.value or "")
-    except ValueError as error:
-        raise InputError(str(error), where=given.where) from error
 
 
 def _instant(text: str, now: datetime) -> datetime:
@@ -391,7 +320,7 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
 }
 _AS_WRITTEN: Final = frozenset(
     "time-limit-s expected-runtime-s data-class data-site data-gb tenant pattern load home-site priority "
-    "portable data-restricted purpose run-id outputs-kind "
+    "portable reservation locality data-restricted purpose run-id outputs-kind "
     "outputs-return-to outputs-retain-at-site-h".split()
 )
 """Options whose text is the column's value; the job itself says what is wrong with it."""

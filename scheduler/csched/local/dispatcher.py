@@ -182,7 +182,32 @@ def own_environment(order: DispatchOrder) -> dict[str, str]:
         "SLURM_GPUS": str(order.gpus),
         "CSCHED_JOB_ID": order.job,
         "CSCHED_SITE": order.site,
+        **_array_environment(order),
+        **_parts_environment(order),
     }
+
+
+def _array_environment(order: DispatchOrder) -> dict[str, str]:
+    task = order.array
+    if task is None:
+        return {}
+    return {
+        "SLURM_ARRAY_JOB_ID": task.job,
+        "SLURM_ARRAY_TASK_ID": str(task.task),
+        "SLURM_ARRAY_TASK_COUNT": str(task.count),
+        "SLURM_ARRAY_TASK_MIN": str(task.lowest),
+        "SLURM_ARRAY_TASK_MAX": str(task.highest),
+        "SLURM_ARRAY_TASK_STEP": str(task.step),
+    }
+
+
+def _parts_environment(order: DispatchOrder) -> dict[str, str]:
+    """The script of a heterogeneous job starts once, in its first part, and learns of the others here."""
+    if not order.components:
+        return {}
+    gpus = {f"SLURM_GPUS_HET_GROUP_{number}": str(part.gpus) for number, part in enumerate(order.components)}
+    ids = {f"SLURM_JOB_ID_HET_GROUP_{number}": order.job for number in range(len(order.components))}
+    return {"SLURM_HET_SIZE": str(len(order.components)), **ids, **gpus}
 
 
 def warning_of(text: str | None) -> tuple[int, int, bool] | None:

@@ -10,7 +10,7 @@ from csched.accounting.aggregation import total
 from csched.domain.ledger import LedgerEntry
 from csched.domain.plan import Plan
 from csched.report.accounts import footnotes, line_row
-from csched.report.jobs import QUEUE_COLUMNS, queue_row
+from csched.report.jobs import QUEUE_COLUMNS, queue_rows
 from csched.report.plans import headline
 from csched.report.rendering import Table, printable
 from csched.report.sites import SITE_COLUMNS, SiteLine, site_row
@@ -30,7 +30,7 @@ def dashboard(
     errors: Mapping[str, str],
 ) -> str:
     """Queue, sites with their carbon of now, the newest plan and what was saved, as one page without any script."""
-    queue = Table(QUEUE_COLUMNS, [queue_row(record, plan) for record in records])
+    queue = Table(QUEUE_COLUMNS, queue_rows(records, plan))
     saved = line_row(total(entries))
     return (
         _templates()

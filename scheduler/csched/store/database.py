@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, IntegrityError, ProgrammingError
-from sqlmodel import Session
+from sqlmodel import Session, SQLModel
 
 from csched.errors import CschedError, InputError, Unavailable
 
-NEWEST_SCHEMA: Final = "0003"
+NEWEST_SCHEMA: Final = "0004"
 """The newest revision in migrations/versions; a test holds the two together."""
 
 _BUSY_S: Final = 30
@@ -157,6 +157,20 @@ def _begin_sqlite(connection: Connection) -> None:
 def _exclude_writers(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER_LOCK})
+
+
+def take_ids(session: Session, table: type[SQLModel], count: int) -> int:
+    """The first of `count` consecutive ids that no row of the table has or had; for a writing transaction."""
+    connection = session.connection()
+    name = str(table.__tablename__)
+    if connection.dialect.name == "postgresql":
+        sequence = text("SELECT pg_get_serial_sequence(:name, 'id')")
+        counter = connection.execute(sequence, {"name": name}).scalar_one()
+        first = int(connection.execute(text("SELECT nextval(:counter)"), {"counter": counter}).scalar_one())
+        connection.execute(text("SELECT setval(:counter, :last)"), {"counter": counter, "last": first + count - 1})
+        return first
+    newest = connection.execute(text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": name}).scalar()
+    return int(newest or 0) + 1  # SQLite counts on from the highest id that is inserted (AUTOINCREMENT)
 
 
 def _schema(connection: Connection) -> Any:

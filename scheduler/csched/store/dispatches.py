@@ -13,7 +13,7 @@ from csched.store.mapping import to_order
 from csched.store.marks import count_change
 from csched.store.part import MOST_ROWS, Part
 from csched.store.records import Withdrawals
-from csched.store.rows import AttemptRow, JobRow, MarkRow, PlacementRow, VerdictRow
+from csched.store.rows import AttemptRow, JobRow, MarkRow, PlacementRow, ScriptRow, VerdictRow
 from csched.store.transitions import may_follow
 
 POLICY_HOLD: Final = "policy"
@@ -31,8 +31,9 @@ class Dispatches(Part):
         Handing one over may be repeated.
         """
         query = (
-            select(JobRow, AttemptRow)
+            select(JobRow, AttemptRow, ScriptRow.body)
             .join(AttemptRow, col(AttemptRow.attempt) == col(JobRow.attempt))
+            .join(ScriptRow, col(ScriptRow.sha256) == col(JobRow.script_sha256))
             .where(col(JobRow.state).in_(ALIVE), col(AttemptRow.handed_over).is_(None))
             .order_by(col(JobRow.id))
             .limit(limit)
@@ -40,7 +41,7 @@ class Dispatches(Part):
         if attempts is not None:
             query = query.where(col(AttemptRow.attempt).in_(list(attempts)))
         with self._database.read() as session:
-            return tuple(to_order(row, attempt) for row, attempt in session.exec(query))
+            return tuple(to_order(row, attempt, body) for row, attempt, body in session.exec(query))
 
     def handed_over(self, attempt: str) -> None:
         """A dispatcher has the attempt safely."""

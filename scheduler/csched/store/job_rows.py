@@ -1,8 +1,10 @@
 """One row of a job, inside somebody's transaction."""
 
+from datetime import datetime
 from typing import Final
 
-from sqlmodel import Session
+from sqlalchemy import delete
+from sqlmodel import Session, col
 
 from csched.domain.run import JobState
 from csched.errors import InputError, Refused
@@ -37,6 +39,15 @@ def advance(row: JobRow, state: JobState) -> None:
     if not may_follow(JobState(row.state), state):
         raise ValueError(f"job {row.id} cannot go from {row.state} to {state}")
     row.state = state
+
+
+def withdraw_pending(session: Session, row: JobRow, reason: str, now: datetime) -> None:
+    """End a job that has not been started."""
+    advance(row, JobState.CANCELLED)
+    row.end, row.reason, row.exit_status, row.exit_signal = now, reason, 0, 0
+    session.exec(delete(PlacementRow).where(col(PlacementRow.job_id) == row.id))
+    row.site = None
+    row.revision += 1
 
 
 def changed(session: Session, row: JobRow) -> JobRecord:

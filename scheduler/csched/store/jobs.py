@@ -1,18 +1,18 @@
 """Jobs as users ask for them, find them and change them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
 from pydantic import ValidationError
-from sqlalchemy import delete
-from sqlmodel import col, func, select
+from sqlmodel import Session, col, func, or_, select
 
 from csched.domain.job import Job
 from csched.domain.run import JobState
 from csched.errors import InputError, Refused, Where
 from csched.formats.validation import did_you_mean, input_error
-from csched.store.job_rows import advance, changed, record_of, require_pending, require_row
+from csched.store.awaited import resolved
+from csched.store.job_rows import changed, record_of, require_pending, require_row, withdraw_pending
 from csched.store.mapping import changed_job, set_job, to_job_record
 from csched.store.part import MOST_ROWS, Part
 from csched.store.records import JobRecord
@@ -34,6 +34,7 @@ class Jobs(Part):
         self,
         *,
         ids: Collection[int] | None = None,
+        arrays: Collection[int] = (),
         states: Collection[JobState] | None = None,
         user: str | None = None,
         project: str | None = None,
@@ -41,12 +42,16 @@ class Jobs(Part):
         submitted_from: datetime | None = None,
         submitted_to: datetime | None = None,
         newest_first: bool = False,
-        limit: int = 10_000,
+        limit: int = MOST_ROWS,
     ) -> tuple[JobRecord, ...]:
-        """The jobs that meet every condition given, by id; at most `limit` (and never above MOST_ROWS)."""
+        """The jobs that meet every condition given, by id; at most `limit` (and never above MOST_ROWS).
+
+        `arrays` adds their tasks to the `ids`.
+        """
         query = select(JobRow, PlacementRow).join(PlacementRow, isouter=True)
         if ids is not None:
-            query = query.where(col(JobRow.id).in_(list(ids)[:MOST_ROWS]))
+            named = col(JobRow.id).in_(list(ids)[:MOST_ROWS])
+            query = query.where(or_(named, col(JobRow.array_job).in_(list(arrays)[:MOST_ROWS])) if arrays else named)
         if states is not None:
             query = query.where(col(JobRow.state).in_([state.value for state in states]))
         for column, wanted in ((JobRow.user, user), (JobRow.project, project), (JobRow.site, site)):
@@ -78,16 +83,18 @@ class Jobs(Part):
 
     def hold(self, job_id: int, by: str = "user") -> JobRecord:
         """Keep a pending job from being placed. Raises Refused once it has been dispatched or has ended."""
+        return self.hold_all([job_id], by)[0]
+
+    def hold_all(self, job_ids: Iterable[int], by: str = "user") -> tuple[JobRecord, ...]:
         with self._database.write() as session:
-            row = require_pending(session, job_id, "held")
-            row.hold, row.reason = by, "Held"
-            return changed(session, row)
+            return tuple(_set_hold(session, job_id, by) for job_id in job_ids)
 
     def release(self, job_id: int) -> JobRecord:
+        return self.release_all([job_id])[0]
+
+    def release_all(self, job_ids: Iterable[int]) -> tuple[JobRecord, ...]:
         with self._database.write() as session:
-            row = require_pending(session, job_id, "released")
-            row.hold, row.reason = None, None
-            return changed(session, row)
+            return tuple(_set_hold(session, job_id, None) for job_id in job_ids)
 
     def update(self, job_id: int, changes: Mapping[str, object]) -> JobRecord:
         """Replace fields of a pending job (`domain.job.Job`'s names).
@@ -96,6 +103,10 @@ class Jobs(Part):
             InputError: an unknown field, or values that make no valid job.
             Refused: a field that is fixed, or a job that is no longer pending.
         """
+        return self.update_all([job_id], changes)[0]
+
+    def update_all(self, job_ids: Iterable[int], changes: Mapping[str, object]) -> tuple[JobRecord, ...]:
+        """As `update`, for all or for none."""
         for field in changes:
             if field not in Job.model_fields:
                 hint = did_you_mean(field, sorted(Job.model_fields.keys() - _FIXED))
@@ -103,24 +114,43 @@ class Jobs(Part):
             if field in _FIXED:
                 raise Refused(f"`{field}` stays as it was submitted", hint="cancel the job and submit it anew")
         with self._database.write() as session:
-            row = require_pending(session, job_id, "changed")
-            try:
-                set_job(row, changed_job(Job.model_validate(row.job), changes))
-            except ValidationError as error:
-                raise input_error(error, lambda path: Where(field=".".join(map(str, path))), Job) from error
-            return changed(session, row)
+            return tuple(_replace(session, job_id, changes) for job_id in job_ids)
 
     def request_cancel(self, job_id: int) -> JobRecord:
         """End a pending job at once; ask a dispatched one to end. Raises Refused where it has ended already."""
+        return self.request_cancel_all([job_id])[0]
+
+    def request_cancel_all(self, job_ids: Iterable[int]) -> tuple[JobRecord, ...]:
+        """As `request_cancel`, for all or for none."""
         with self._database.write() as session:
-            row = require_row(session, job_id)
-            state = JobState(row.state)
-            if state.final:
-                raise Refused(f"job {job_id} has already ended: {state}", hint=f"csched show {job_id}")
-            row.cancel_requested = True
-            if state is JobState.PENDING:
-                advance(row, JobState.CANCELLED)
-                row.end, row.reason, row.exit_status, row.exit_signal = self._clock.now(), "Cancelled", 0, 0
-                session.exec(delete(PlacementRow).where(col(PlacementRow.job_id) == job_id))
-                row.site = None
-            return changed(session, row)
+            return tuple(_cancel(session, job_id, self._clock.now()) for job_id in job_ids)
+
+
+def _set_hold(session: Session, job_id: int, by: str | None) -> JobRecord:
+    row = require_pending(session, job_id, "held" if by else "released")
+    row.hold, row.reason = by, "Held" if by else None
+    return changed(session, row)
+
+
+def _replace(session: Session, job_id: int, changes: Mapping[str, object]) -> JobRecord:
+    row = require_pending(session, job_id, "changed")
+    try:
+        job = changed_job(Job.model_validate(row.job), changes)
+    except ValidationError as error:
+        raise input_error(error, lambda path: Where(field=".".join(map(str, path))), Job) from error
+    if "dependency" in changes:
+        job = job.model_copy(update={"dependency": resolved(session, job)})
+        row.reason = None
+    set_job(row, job)
+    return changed(session, row)
+
+
+def _cancel(session: Session, job_id: int, now: datetime) -> JobRecord:
+    row = require_row(session, job_id)
+    state = JobState(row.state)
+    if state.final:
+        raise Refused(f"job {job_id} has already ended: {state}", hint=f"csched show {job_id}")
+    row.cancel_requested = True
+    if state is JobState.PENDING:
+        withdraw_pending(session, row, "Cancelled", now)
+    return changed(session, row)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from csched.accounting.ledger import Run
+from csched.domain.array import ArrayTask
 from csched.domain.base import Value
 from csched.domain.job import Job
 from csched.domain.ledger import LedgerEntry
@@ -35,7 +36,10 @@ def to_job_record(row: JobRow, placement: PlacementRow | None) -> JobRecord:
         id=require_id(row.id),
         job=Job.model_validate(row.job),
         name=row.name,
-        script=Script.model_validate(row.script),
+        array=ArrayTask.model_validate(row.array) if row.array else None,
+        work_dir=row.script["work_dir"],
+        stdout=row.script["stdout"],
+        stderr=row.script["stderr"],
         state=JobState(row.state),
         hold=row.hold,
         reason=row.reason,
@@ -59,9 +63,10 @@ def set_job(row: JobRow, job: Job) -> None:
     """Put the value into its document and into the columns that are searched."""
     row.job = document(job)
     row.user, row.tenant = job.user, job.tenant
+    row.depends = bool(job.dependency)
 
 
-def to_order(row: JobRow, attempt: AttemptRow) -> DispatchOrder:
+def to_order(row: JobRow, attempt: AttemptRow, body: str) -> DispatchOrder:
     job, placement = Job.model_validate(row.job), Placement.model_validate(attempt.placement)
     return DispatchOrder(
         job=job.job,
@@ -72,7 +77,9 @@ def to_order(row: JobRow, attempt: AttemptRow) -> DispatchOrder:
         partition=placement.partition,
         gpus=job.gpus,
         time_limit_s=job.time_limit_s,
-        script=Script.model_validate(row.script),
+        array=ArrayTask.model_validate(row.array) if row.array else None,
+        components=job.components,
+        script=Script.model_validate({**row.script, "body": body}),
         start=placement.start,
         nodes=placement.nodes,
         tenant=job.tenant,

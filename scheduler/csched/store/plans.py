@@ -1,20 +1,22 @@
 """What was decided: plans, the placements that stand, and why."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
 from sqlalchemy import delete, update
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from csched.domain.plan import Placement, Plan, SiteOption
 from csched.domain.run import JobState
 from csched.domain.snapshot import Snapshot
-from csched.store.job_rows import advance, require_row
+from csched.store.awaited import unmet
+from csched.store.job_rows import ALIVE, advance, require_row
 from csched.store.mapping import document, packed, require_id, to_plan_record, to_verdict_record
 from csched.store.part import Part
-from csched.store.records import PlanRecord, VerdictRecord
+from csched.store.records import NEVER, PlanRecord, VerdictRecord
 from csched.store.rows import AttemptRow, DrainRow, JobRow, PlacementRow, PlanRow, VerdictRow
 
 _SNAPSHOTS_KEPT: Final = 50
@@ -46,13 +48,15 @@ class Plans(Part):
             plan_id = require_id(plan_row.id)
             standing, placed = _standing(session, seen), _placed(session)
             drained = set(session.exec(select(DrainRow.site)))
+            at_once = [each.job for each in plan.placements if each.start <= max(now, plan.now)]
+            gate = _Gate(session, [standing[job] for job in at_once if job in standing])
             due: list[Placement] = []
             for placement in plan.placements:
                 row = standing.get(placement.job)
                 if row is None or placement.site in drained:
                     continue
                 _place(session, row, placement, plan_id, placed.get(require_id(row.id)))
-                if placement.start <= max(now, plan.now):
+                if placement.start <= max(now, plan.now) and gate.lets(row):
                     _intend(session, row, placement, now)
                     _keep_verdicts(session, row, plan_id, (options or {}).get(placement.job))
                     due.append(placement)
@@ -79,6 +83,32 @@ class Plans(Part):
             return to_verdict_record(row) if row else None
 
 
+class _Gate:
+    """Which jobs may start now, whatever a plan thought: all they wait for has come, and their array has room."""
+
+    def __init__(self, session: Session, rows: Sequence[JobRow]) -> None:
+        self._waiting = unmet(session, rows)
+        limited = {row.array_job for row in rows if row.job.get("array_limit")}
+        alive = (
+            select(JobRow.array_job, func.count()).where(col(JobRow.state).in_(ALIVE)).group_by(col(JobRow.array_job))
+        )
+        counted = session.exec(alive.where(col(JobRow.array_job).in_(limited))) if limited else ()
+        self._at_once = Counter({array: count for array, count in counted if array})
+
+    def lets(self, row: JobRow) -> bool:
+        """Counts the job as started where it does."""
+        limit = row.job.get("array_limit")
+        if require_id(row.id) in self._waiting:
+            row.reason = NEVER if self._waiting[require_id(row.id)] else "Dependency"
+            return False
+        if limit and row.array_job and self._at_once[row.array_job] >= limit:
+            row.reason = "JobArrayTaskLimit"
+            return False
+        if row.array_job:
+            self._at_once[row.array_job] += 1
+        return True
+
+
 def _standing(session: Session, seen: Mapping[int, int]) -> Mapping[str, JobRow]:
     """The jobs that may be placed and are as the plan saw them, by `Job.job`."""
     query = select(JobRow).where(JobRow.state == JobState.PENDING, col(JobRow.hold).is_(None))
@@ -101,7 +131,9 @@ def _place(session: Session, row: JobRow, placement: Placement, plan_id: int, ea
 
 def _unplace(session: Session, row: JobRow, reason: str | None) -> None:
     session.exec(delete(PlacementRow).where(col(PlacementRow.job_id) == row.id))
-    row.site, row.reason = None, reason
+    row.site = None
+    if row.reason != NEVER:
+        row.reason = reason
 
 
 def _intend(session: Session, row: JobRow, placement: Placement, now: datetime) -> None:

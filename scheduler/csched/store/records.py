@@ -1,10 +1,11 @@
 """What the store gives back: frozen values, whatever the database behind it."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
+from csched.domain.array import ArrayTask, ArrayTasks
 from csched.domain.base import Instant, Slug, Value
 from csched.domain.job import Job
 from csched.domain.plan import Placement, Plan, SiteOption
@@ -17,13 +18,17 @@ JobName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f/]{1,64}$")
 Label = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,64}$")]
 
 
+NEVER: Final = "DependencyNeverSatisfied"
+"""squeue(1)'s reason of a job that waits for what can no longer come."""
+
+
 class Submission(Value):
     """A job on its way into the store."""
 
     job: Job
     """`job.job` is replaced by the id that the store gives; `job.submit` is filled where it is null."""
     script: Script
-    """`%j`, `%x`, `%u` and `%%` in `stdout` and `stderr` are replaced by the store, which knows the id."""
+    """`%j`, `%A`, `%a`, `%x`, `%u` and `%%` in `stdout` and `stderr` are replaced by the store, which knows the id."""
     name: JobName
     project: Label | None = None
     account: Label | None = None
@@ -31,6 +36,9 @@ class Submission(Value):
     """Who holds the job from the start, such as `user`."""
     key: Label | None = None
     """The user's own word for this submission; handed in again, it is the job that it was."""
+    array: ArrayTasks | None = None
+    """One job for each of these; null: one job."""
+    kill_on_invalid_dependency: bool = False
 
 
 class JobRecord(Value):
@@ -40,7 +48,11 @@ class JobRecord(Value):
     job: Job
     """With `job.job == str(id)`."""
     name: str
-    script: Script
+    array: ArrayTask | None = None
+    work_dir: str
+    stdout: str
+    stderr: str | None = None
+    """null: with stdout."""
     state: JobState
     hold: str | None = None
     """Who holds it; null: nobody."""
@@ -76,8 +88,9 @@ class JobRecord(Value):
         return self.placement.site if self.placement else None
 
     @property
-    def stdout(self) -> str:
-        return self.script.stdout
+    def label(self) -> str:
+        """What users call it: `17`, or `17_3` for a task of an array."""
+        return f"{self.array.job}_{self.array.task}" if self.array else str(self.id)
 
 
 class PlanRecord(Value):

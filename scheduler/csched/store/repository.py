@@ -18,9 +18,10 @@ from csched.store.plans import Plans
 from csched.store.returns import Returns
 from csched.store.submissions import Submissions
 from csched.store.tokens import Tokens
+from csched.store.waiting import Waiting
 
 
-class Repository(Submissions, Jobs, Plans, Dispatches, Returns, Drains, Ledger, Tokens, Marks):
+class Repository(Submissions, Jobs, Waiting, Plans, Dispatches, Returns, Drains, Ledger, Tokens, Marks):
     """Everything csched remembers, behind one URL; opening it brings the schema up to date.
 
     Raises:

@@ -59,8 +59,26 @@ class JobRow(SQLModel, table=True):
     revision: int = 1
     submission_key: str | None = None
     """The user's own word for this submission: the same one again is the same job."""
+    array_job: int | None = Field(default=None, index=True)
+    """Id of the array's first task, by which the array is known."""
+    array_task: int | None = None
+    array: Document | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    depends: bool = Field(default=False, index=True, sa_column_kwargs={"server_default": false()})
+    """It waits for other jobs."""
+    kill_on_invalid_dependency: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     job: Document = Field(sa_column=Column(JSON, nullable=False))
     script: Document = Field(sa_column=Column(JSON, nullable=False))
+    """All but its body."""
+    script_sha256: str | None = None
+
+
+class ScriptRow(SQLModel, table=True):
+    """The body of a script, once for all jobs that run it."""
+
+    __tablename__ = "scripts"
+
+    sha256: str = Field(primary_key=True)
+    body: str = Field(sa_column=Column(Text, nullable=False))
 
 
 class PlanRow(SQLModel, table=True):

@@ -4,21 +4,27 @@ import re
 from pathlib import PurePosixPath
 from typing import Final
 
+from csched.domain.array import ArrayTask
 from csched.domain.run import Script
 from csched.errors import InputError
 
-_PATTERN: Final = re.compile(r"%(\d{0,2})([%jAxu])")
+_PATTERN: Final = re.compile(r"%(\d{0,2})([%jAaxu])")
+
+_NO_TASK: Final = "4294967294"
+"""What Slurm writes for `%a` where there is no array."""
 
 
-def with_id(script: Script, job_id: int, name: str, user: str | None) -> Script:
+def with_id(script: Script, job_id: int, name: str, user: str | None, task: ArrayTask | None = None) -> Script:
     """Fills in the patterns of sbatch(1) that are known before a job runs (`%N` is not).
 
-    The script with `%j` `%A` (id; `%6j` pads), `%x` (name), `%u` (user) and `%%` replaced in its output files.
+    The script with `%j` (id; `%6j` pads), `%A` (id of the array, else of the job), `%a` (task), `%x` (name), `%u`
+    (user) and `%%` replaced in its output files.
     """
-    words = {"%": "%", "j": str(job_id), "A": str(job_id), "x": name, "u": user or "nobody"}
+    array_job, number = (task.job, str(task.task)) if task else (str(job_id), _NO_TASK)
+    words = {"%": "%", "j": str(job_id), "A": array_job, "a": number, "x": name, "u": user or "nobody"}
 
     def replaced(match: re.Match[str]) -> str:
-        width = int(match[1] or 0) if match[2] in "jA" else 0
+        width = int(match[1] or 0) if match[2] in "jAa" else 0
         return words[match[2]].zfill(width)
 
     stderr = None if script.stderr is None else _PATTERN.sub(replaced, script.stderr)
