@@ -13,8 +13,9 @@ def decide(snapshot: Snapshot, policies: Policies | None, budget: SolveBudget) -
     Without policies only the jobs' own wishes apply, and the plan says so in its warnings.
     """
     verdicts = policies.screen(snapshot.jobs, snapshot.fleet, snapshot.now) if policies else None
-    plan = solve(snapshot, verdicts, budget, policy_digest=policies.digest if policies else None)
-    require_valid(plan, snapshot, verdicts)
+    quotas = policies.quotas(snapshot) if policies else ()
+    plan = solve(snapshot, verdicts, budget, policy_digest=policies.digest if policies else None, quotas=quotas)
+    require_valid(plan, snapshot, verdicts, quotas)
     return plan
 
 

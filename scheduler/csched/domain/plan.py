@@ -27,6 +27,18 @@ class Stop(StrEnum):
     WORK = "work done"
 
 
+class ComponentPlacement(Value):
+    """One part of a heterogeneous job: at the job's site, from the job's start on."""
+
+    partition: Slug
+    gpus: int
+    end: Instant
+    nodes: tuple[str, ...] | None = None
+    domains: tuple[str, ...] | None = None
+    kwh: float
+    carbon_kg: float
+
+
 class Placement(Value):
     """One job at one partition from `start` on. Costs are kgCO2e and kgCO2e-equivalents, not rounded."""
 
@@ -47,6 +59,8 @@ class Placement(Value):
     cost_kg: float
     sigma: float = 1.0
     """Step time on this placement over the step time on the best shape (>= 1)."""
+    components: tuple[ComponentPlacement, ...] = ()
+    """Parts of a heterogeneous job, in its order; `partition` is that of the first, `end` the last to end."""
 
 
 class Unplaced(Value):

@@ -4,13 +4,12 @@ Only where the whole partition is known to be free: what a running job holds is 
 nodes, so beside one the nodes are left to the site's own scheduler.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-import numpy as np
-
+from csched.domain.job import Job
 from csched.placement.problem import Problem, Room
-from csched.placement.schedule import Schedule
 from csched.topology import packing
 from csched.topology.packing import Request, Share
 from csched.topology.site_graph import domain_name, node_name
@@ -23,25 +22,30 @@ class Place:
     domains: tuple[str, ...]
 
 
-def pack(problem: Problem, schedule: Schedule) -> dict[int, Place]:
-    """Places of the jobs that start in slot 0, by index."""
+class Start(NamedTuple):
+    """A job, or a part of one, that starts now."""
+
+    job: Job
+    room: int
+
+
+def pack(problem: Problem, starting: Sequence[Start]) -> dict[str, Place]:
+    """Places of those that start now, by their ids."""
     busy = {f"{held.site}/{held.partition}" for held in problem.snapshot.running}
-    places: dict[int, Place] = {}
+    places: dict[str, Place] = {}
     for column, room in enumerate(problem.rooms):
-        starting = np.flatnonzero((schedule.room == column) & (schedule.slot == 0)).tolist()
-        if room.key not in busy and starting:
-            requests = {job: _request(problem, job) for job in starting}
-            for job, shares in _packed(room, requests.values()).items():
-                places[int(job)] = _place(room, shares)
+        here = [start.job for start in starting if start.room == column]
+        if room.key not in busy and here:
+            for job, shares in _packed(room, map(_request, here)).items():
+                places[job] = _place(room, shares)
     return places
 
 
-def _request(problem: Problem, job: int) -> Request:
-    """The job by its index; a pattern of tensor or expert parallelism says which GPUs want to share a domain."""
-    gpus = int(problem.gpus[job])
-    workload = workload_of(problem.jobs[job].pattern, gpus)
+def _request(job: Job) -> Request:
+    """A pattern of tensor or expert parallelism says which GPUs want to share a domain."""
+    workload = workload_of(job.pattern, job.gpus)
     group = workload.degrees.tensor * workload.degrees.expert if workload else 1
-    return Request(str(job), gpus, group=group, workload=workload)
+    return Request(job.job, job.gpus, group=group, workload=workload)
 
 
 def _packed(room: Room, requests: Iterable[Request]) -> dict[str, tuple[Share, ...]]:

@@ -1,0 +1,190 @@
+"""What was found, as a plan: placements with their bills, reasons for jobs left out, totals and bound."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from csched.accounting import costs
+from csched.domain.plan import Certificate, ComponentPlacement, Placement, Plan, PlanStatus, Stop, Unplaced
+from csched.domain.snapshot import Snapshot, SolveBudget
+from csched.domain.verdict import Reason
+from csched.placement import reasons
+from csched.placement.arrangement import Arrangement, Spot
+from csched.placement.effort import Watch
+from csched.placement.gangs import parts_of
+from csched.placement.pack import Place, pack
+from csched.placement.problem import Floats, Problem
+from csched.placement.schedule import Schedule
+from csched.placement.standing import moved
+from csched.units import SECONDS_PER_HOUR
+
+SAME = 1e-9
+"""Costs that differ by less than this share are equal: sums of floats in another order differ as much."""
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A schedule, what proves how good it is, and what was done for both."""
+
+    schedule: Schedule
+    bound_kg: float
+    penalty_kg: Floats
+    """NaN without an allowed start; shape (J,)."""
+    certificate: Certificate | None
+    solver: str
+    warnings: tuple[str, ...] = ()
+
+
+def report(
+    arranged: Arrangement,
+    solution: Solution,
+    budget: SolveBudget,
+    policy_digest: str | None,
+    *,
+    build_s: float,
+    watch: Watch,
+) -> Plan:
+    """The plan that says all of this; penalties are those of `solution`."""
+    problem, snapshot, solve_s = arranged.problem, arranged.problem.snapshot, watch.elapsed_s
+    placements = _placements(arranged)
+    unplaced = _unplaced(arranged, solution)
+    placed_kg = sum(placement.cost_kg for placement in placements)
+    cost = placed_kg + sum(job.penalty_kg for job in unplaced if job.penalty_kg is not None)
+    bound = min(solution.bound_kg, cost)
+    optimal = cost - bound <= SAME * max(abs(cost), 1e-9)
+    return Plan(
+        now=snapshot.now,
+        horizon_h=snapshot.horizon_s / SECONDS_PER_HOUR,
+        slot_min=snapshot.slot_s / 60,
+        status=_status(snapshot, placements, optimal=optimal),
+        placed_cost_kg=placed_kg,
+        cost_kg=cost,
+        bound_kg=bound,
+        gap=0.0 if cost == bound else (cost - bound) / (placed_kg or cost),
+        certificate=solution.certificate,
+        solver=solution.solver,
+        seed=budget.seed,
+        policy_digest=policy_digest,
+        carbon_source=snapshot.carbon.source,
+        warnings=(*_warnings(snapshot, problem), *solution.warnings),
+        build_s=build_s,
+        solve_s=solve_s,
+        placements=placements,
+        unplaced=unplaced,
+        announced=int((problem.announced_room >= 0).sum()),
+        moved=int(moved(problem, arranged.schedule).sum()),
+        stages=watch.stage_s,
+        stopped=_stop(watch, optimal=optimal),
+    )
+
+
+def _stop(watch: Watch, *, optimal: bool) -> Stop:
+    if optimal:
+        return Stop.OPTIMAL
+    if watch.near:
+        return Stop.GAP
+    return Stop.BUDGET if watch.ran_out else Stop.WORK
+
+
+def _status(snapshot: Snapshot, placements: Sequence[Placement], *, optimal: bool) -> PlanStatus:
+    if snapshot.jobs and not placements:
+        return PlanStatus.INFEASIBLE
+    return PlanStatus.OPTIMAL if optimal else PlanStatus.FEASIBLE
+
+
+def _placements(arranged: Arrangement) -> tuple[Placement, ...]:
+    """In the order of arrival."""
+    problem, places = arranged.problem, pack(arranged.problem, arranged.starting())
+    arrival = {job.job: index for index, job in enumerate(problem.snapshot.jobs)}
+    placed = np.flatnonzero(arranged.room >= 0).tolist()
+    return tuple(
+        _placement(problem, index, arranged.spot(index), places)
+        for index in sorted(placed, key=lambda index: arrival[problem.jobs[index].job])
+    )
+
+
+def _placement(problem: Problem, index: int, spot: Spot, places: Mapping[str, Place]) -> Placement:
+    snapshot, job, start = problem.snapshot, problem.jobs[index], problem.start(spot.slot)
+    parts = parts_of(job) or [job]
+    rooms = [problem.rooms[room] for room in spot.rooms]
+    bills = [
+        costs.bill(part, room.site, room.hardware, start, fleet=snapshot.fleet, carbon=snapshot.carbon, now=problem.now)
+        for part, room in zip(parts, rooms, strict=True)
+    ]
+    components = [
+        ComponentPlacement(
+            partition=room.partition.name,
+            gpus=part.gpus,
+            end=lines.end,
+            kwh=lines.kwh,
+            carbon_kg=lines.carbon_kg,
+            **_nodes(places.get(part.job)),
+        )
+        for part, room, lines in zip(parts, rooms, bills, strict=True)
+    ]
+    return Placement(
+        job=job.job,
+        site=rooms[0].site.id,
+        partition=rooms[0].partition.name,
+        start=start,
+        end=max(lines.end for lines in bills),
+        gpus=job.gpus,
+        **_nodes(places.get(job.job)),
+        kwh=sum(lines.kwh for lines in bills),
+        carbon_kg=sum(lines.carbon_kg for lines in bills),
+        topology_kg=sum(lines.topology_kg for lines in bills),
+        egress_kg=sum(lines.egress_kg for lines in bills),
+        wait_h=bills[0].wait_h,
+        cost_kg=sum(lines.cost_kg for lines in bills),
+        components=tuple(components) if job.components else (),
+    )
+
+
+def _nodes(place: Place | None) -> dict[str, tuple[str, ...] | None]:
+    return {"nodes": place.nodes if place else None, "domains": place.domains if place else None}
+
+
+def _unplaced(arranged: Arrangement, solution: Solution) -> tuple[Unplaced, ...]:
+    held = set(arranged.problem.snapshot.held)
+    left_out = {arranged.problem.jobs[index].job: index for index in np.flatnonzero(arranged.room < 0).tolist()}
+    unplaced = []
+    for job in arranged.problem.snapshot.jobs:
+        if job.job in held:
+            unplaced.append(Unplaced(job=job.job, penalty_kg=None, reasons=(reasons.HELD,)))
+        elif job.job in left_out:
+            index = left_out[job.job]
+            penalty = float(solution.penalty_kg[index])
+            unplaced.append(
+                Unplaced(
+                    job=job.job,
+                    penalty_kg=None if np.isnan(penalty) else penalty,
+                    reasons=why_left_out(arranged, index),
+                )
+            )
+    return tuple(unplaced)
+
+
+def why_left_out(arranged: Arrangement, index: int) -> tuple[Reason, ...]:
+    """What it waits for; else what keeps it back, and every site's reasons."""
+    ties = arranged.ties
+    if (waits := ties.dependencies.reason(index, arranged)) is not None:
+        return (waits,)
+    kept_back = (*arranged.quotas.reasons(index), *arranged.arrays.reasons(index))
+    if index in ties.gangs.parts_of:
+        return (*kept_back, *ties.gangs.reasons(index, arranged.board))
+    by_site = reasons.of_unplaced(arranged.problem, arranged.board, index)
+    return (*kept_back, *by_site) or ties.dependencies.too_late(index, arranged)
+
+
+def _warnings(snapshot: Snapshot, problem: Problem) -> list[str]:
+    warnings = list(snapshot.carbon.warnings)
+    if problem.verdicts is None:
+        warnings.append("no policies: only the jobs' own wishes were applied")
+    without_pue = [site for site in snapshot.fleet.sites if site.pue is None]
+    warnings += [
+        f"{site.id} has no PUE of its own; the default {snapshot.fleet.pue(site):g} is used" for site in without_pue
+    ]
+    assumed = sorted({room.hardware.key for room in problem.rooms if room.hardware.assumed})
+    warnings += [f"the power of {key} is an assumption" for key in assumed]
+    return warnings
