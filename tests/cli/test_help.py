@@ -67,7 +67,7 @@ def test_every_command_has_help_and_an_example(csched, name: str) -> None:
         (["qeue"], "there is no command `qeue`", "did you mean `queue`?"),
         (["queue", "--jsn"], "no such option '--jsn'", "did you mean `--json`?"),
         (["queue", "--json", "--quiet"], "choose one of --json and --quiet", "`csched queue --help` shows how"),
-        (["show", "x"], "`x` does not name jobs", "write an id, 3-8, 1,3, last or all"),
+        (["show", "x"], "`x` does not name jobs", "write an id, 17_3, 17_[3-5], 3-8, 1,3, last or all"),
         (["show", "8-3"], "`8-3` runs backwards", "write 3-8"),
         (["submit"], "give a script, or a command with --wrap", "`csched submit --help` has examples"),
         (["update", "1"], "nothing to change", "`csched update --help` lists what can be"),
