@@ -78,7 +78,7 @@ def wait_kg(gpus: int, hours: float, fleet: Fleet) -> float:
 
 
 def drop_kg(job: Job, fleet: Fleet) -> float:
-    """What leaving a job out costs above its dearest allowed start."""
+    """What leaving a job out costs above its dearest allowed start: by its stated limit, whatever the hardware."""
     return fleet.objective.drop_kg_per_gpu_h * job.gpus * job.time_limit_s / SECONDS_PER_HOUR
 
 
@@ -106,14 +106,15 @@ def bill(
     now: datetime,
     sigma: float = 1.0,
 ) -> Bill:
-    """All lines of one placement; the run time is the expected one, else the limit."""
+    """All lines of one placement; the run time is the expected one, else the limit, times the hardware's factor."""
     power, pue = it_kw(job.gpus, hardware.kw_per_gpu, job.load), fleet.pue(site)
-    end = start + timedelta(seconds=job.runtime_s)
+    run_s = job.runtime_s_on(hardware.key)
+    end = start + timedelta(seconds=run_s)
     run = carbon_kg(power, pue, carbon.zone(site.grid_zone), start, end)
     detour, moved, hours = topology_kg(sigma, run), egress_kg(job, site, fleet), wait_h(job, start, now)
     return Bill(
         end=end,
-        kwh=kwh(power, job.runtime_s / SECONDS_PER_HOUR, pue),
+        kwh=kwh(power, run_s / SECONDS_PER_HOUR, pue),
         carbon_kg=run,
         topology_kg=detour,
         egress_kg=moved,

@@ -16,10 +16,10 @@ class EmbodiedCarbon(Value):
 
 class Hardware(Value):
     key: Slug
-    kw_per_gpu: float = Field(gt=0)
+    kw_per_gpu: float = Field(gt=0, le=1000)
     """Rated power of the node or rack divided by its GPUs."""
-    gpus_per_node: int = Field(ge=1)
-    nodes_per_domain: int = Field(ge=1)
+    gpus_per_node: int = Field(ge=1, le=1000)
+    nodes_per_domain: int = Field(ge=1, le=1000)
     """Nodes in one NVLink domain: 18 for an NVL72 rack, else 1."""
     nvlink_gb_per_s: float | None = Field(default=None, ge=0)
     """null: no NVLink."""

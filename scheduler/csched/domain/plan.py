@@ -45,6 +45,8 @@ class Placement(Value):
     job: Slug
     site: Slug
     partition: Slug
+    reservation: Slug | None = None
+    """The reservation of the partition that it runs in."""
     start: Instant
     end: Instant
     """start + expected run time (else the limit); capacity is held until the limit."""
@@ -61,6 +63,12 @@ class Placement(Value):
     """Step time on this placement over the step time on the best shape (>= 1)."""
     components: tuple[ComponentPlacement, ...] = ()
     """Parts of a heterogeneous job, in its order; `partition` is that of the first, `end` the last to end."""
+
+    @property
+    def room(self) -> str:
+        """Key of what it holds GPUs of, as in a certificate."""
+        whole = f"{self.site}/{self.partition}"
+        return whole if self.reservation is None else f"{whole}/{self.reservation}"
 
 
 class Unplaced(Value):

@@ -14,6 +14,9 @@ from pydantic import Field, model_validator
 from csched.domain.base import Country, Instant, InstantOrDay, Slug, Value
 from csched.domain.hardware import Hardware
 
+MOST_GPUS, MOST_KW = 10_000_000, 1e9
+"""Of one partition and of one site: more is a slip, and sums of such leave 64 bits."""
+
 
 class Scheme(StrEnum):
     """Certification schemes. Levels are ordered inside one scheme only."""
@@ -94,7 +97,7 @@ class PowerCap(Value):
 
     from_: Instant = Field(alias="from")
     to: Instant
-    kw: float = Field(ge=0)
+    kw: float = Field(ge=0, le=MOST_KW)
 
 
 class SlurmCluster(Value):
@@ -106,8 +109,8 @@ class Partition(Value):
 
     name: Slug
     hardware: Slug
-    domains: int | None = Field(default=None, ge=0)
-    nodes: int | None = Field(default=None, ge=0)
+    domains: int | None = Field(default=None, ge=0, le=MOST_GPUS)
+    nodes: int | None = Field(default=None, ge=0, le=MOST_GPUS)
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:
@@ -154,8 +157,8 @@ class Site(Value):
         _refuse_twice("partition", [partition.name for partition in self.partitions])
         if self.seal is not None and any(not 0 <= level <= 4 for level in self.seal.values()):
             raise ValueError("a SEAL level is 0, 1, 2, 3 or 4")
-        if isinstance(self.it_power_cap_kw, float) and self.it_power_cap_kw < 0:
-            raise ValueError("it_power_cap_kw must be at least 0")
+        if isinstance(self.it_power_cap_kw, float) and not 0 <= self.it_power_cap_kw <= MOST_KW:
+            raise ValueError(f"it_power_cap_kw must be at least 0 and at most {MOST_KW:g}")
         return self
 
     def power_cap_kw(self, at: datetime) -> float | None:
@@ -186,7 +189,7 @@ class Reservation(Value):
     """null is every partition of the site."""
     from_: Instant = Field(alias="from")
     to: Instant
-    gpus: int | None = Field(default=None, ge=1)
+    gpus: int | None = Field(default=None, ge=1, le=MOST_GPUS)
     """In each partition; null is all of them."""
     maintenance: bool = False
     """Nobody runs in it, and no job that could reach into it is begun on its GPUs."""
@@ -199,6 +202,10 @@ class Reservation(Value):
         if self.to <= self.from_:
             raise ValueError("a reservation ends after it begins")
         return self
+
+    def is_for(self, user: str | None, tenant: str | None) -> bool:
+        """Who may name it."""
+        return not (self.users or self.tenants) or user in self.users or tenant in self.tenants
 
 
 class FleetDefaults(Value):
@@ -264,6 +271,15 @@ class Fleet(Value):
             if end is not None and end not in known:
                 raise ValueError(f"`{end}` is not a site of this fleet")
         _refuse_twice("reservation", [reservation.name for reservation in self.reservations])
+        for reservation in self.reservations:
+            partitions = [
+                partition.name for site in self.sites if site.id == reservation.site for partition in site.partitions
+            ]
+            if reservation.partition is not None and reservation.partition not in partitions:
+                raise ValueError(
+                    f"reservation `{reservation.name}`: site `{reservation.site}` has no partition "
+                    f"`{reservation.partition}`; it has {', '.join(partitions)}"
+                )
         _refuse_twice("link", [" - ".join(sorted(link.between)) for link in self.links])
         if self.defaults.pue is None:
             for site in self.sites:
@@ -274,6 +290,17 @@ class Fleet(Value):
     def site(self, site_id: str) -> Site:
         """Raises KeyError for a site that is not in the fleet."""
         return self._by_id[site_id]
+
+    def reservations_at(self, site: str, partition: str) -> tuple[Reservation, ...]:
+        """What is set aside in a partition, maintenance included, in the order of the file."""
+        return tuple(each for each in self._reservations.get(site, ()) if each.partition in {None, partition})
+
+    @cached_property
+    def _reservations(self) -> Mapping[str, Sequence[Reservation]]:
+        by_site: dict[str, list[Reservation]] = {}
+        for reservation in self.reservations:
+            by_site.setdefault(reservation.site, []).append(reservation)
+        return by_site
 
     @cached_property
     def _by_id(self) -> Mapping[str, Site]:

@@ -1,6 +1,7 @@
 """Everything a decision may know, frozen at one instant; a file, so that any past decision can be replayed."""
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -11,7 +12,7 @@ from csched.domain.hardware import Hardware
 from csched.domain.job import Job
 from csched.domain.plan import Certificate, Plan
 from csched.domain.run import JobState
-from csched.domain.site import Fleet
+from csched.domain.site import MOST_GPUS, MOST_KW, Fleet
 from csched.domain.verdict import Reason
 
 
@@ -21,8 +22,9 @@ class Occupation(Value):
     job: Slug
     site: Slug
     partition: Slug
-    gpus_held: int = Field(ge=0)
-    it_kw: float = Field(ge=0)
+    reservation: Slug | None = None
+    gpus_held: int = Field(ge=0, le=MOST_GPUS)
+    it_kw: float = Field(ge=0, le=MOST_KW)
     until: Instant
     """When its time limit runs out."""
     likely_until: Instant | None = None
@@ -30,6 +32,17 @@ class Occupation(Value):
     null counts to the limit."""
     array: Slug | None = None
     """The array it is a task of."""
+
+    @property
+    def room(self) -> str:
+        """Key of what it holds GPUs of, as in a certificate."""
+        whole = f"{self.site}/{self.partition}"
+        return whole if self.reservation is None else f"{whole}/{self.reservation}"
+
+    @property
+    def counted_until(self) -> datetime:
+        """From then on its GPUs count as free for starts after now."""
+        return self.until if self.likely_until is None else min(self.until, self.likely_until)
 
 
 class AnnouncedStart(Value):
@@ -83,6 +96,9 @@ class SiteRefusal(Value):
     partition: Slug | None = None
     """null is every partition of the reason's site."""
     reason: Reason
+
+    def concerns(self, site: str, partition: str) -> bool:
+        return self.reason.site == site and self.partition in {None, partition}
 
 
 class Usage(Value):

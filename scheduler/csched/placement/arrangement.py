@@ -9,9 +9,10 @@ import numpy as np
 from csched.domain.quota import QuotaRow
 from csched.placement.arrays import Arrays
 from csched.placement.dependencies import Dependencies
+from csched.placement.dtypes import Flags, Floats, Ints
 from csched.placement.gangs import Gangs, parts_of
 from csched.placement.pack import Start
-from csched.placement.problem import Flags, Floats, Ints, Problem
+from csched.placement.problem import Problem
 from csched.placement.quotas import Quotas
 from csched.placement.schedule import Board, Schedule
 

@@ -5,7 +5,8 @@ from collections import defaultdict
 import numpy as np
 
 from csched.domain.verdict import Reason, ReasonCode
-from csched.placement.problem import Flags, Ints, Problem
+from csched.placement.dtypes import Flags, Ints
+from csched.placement.problem import Problem
 
 
 class Arrays:

@@ -109,7 +109,9 @@ class _Check:
 
     def _placement(self, placement: Placement, job: Job) -> Iterator[str]:
         site, partition, hardware = self.rooms[placement.site, placement.partition]
-        why = self._forbidden(job, site, partition, hardware) or self._start_forbidden(job, site, placement.start)
+        why = self._forbidden(job, site, partition, hardware) or self._start_forbidden(
+            job, site, hardware, placement.start
+        )
         if why is None and not self._cap_allows(job, site, hardware, self._slot(placement.start)):
             why = "draws more than the power cap of its site by itself"
         if why is not None:
@@ -159,7 +161,7 @@ class _Check:
             ends += [verdict.latest_end for verdict in self.verdicts.get(job.job, ()) if verdict.site == site.id]
         return min((end for end in ends if end is not None), default=None)
 
-    def _start_forbidden(self, job: Job, site: Site, start: datetime) -> str | None:
+    def _start_forbidden(self, job: Job, site: Site, hardware: Hardware, start: datetime) -> str | None:
         elapsed_s = (start - self.now).total_seconds()
         moved_s = costs.transfer_s(job, site, self.fleet)
         latest_end = self._latest_end(job, site)
@@ -167,7 +169,7 @@ class _Check:
             return "not a start slot of the horizon"
         if (start - costs.ready(job, self.now)).total_seconds() < moved_s:
             return "before the job and its data are there"
-        if latest_end is not None and start + timedelta(seconds=job.time_limit_s) > latest_end:
+        if latest_end is not None and start + timedelta(seconds=job.limit_s_on(hardware.key)) > latest_end:
             return "the limit runs out after the deadline or the policy's latest end"
         return None
 
@@ -179,8 +181,8 @@ class _Check:
     def _instant(self, slot: int) -> datetime:
         return self.now + timedelta(seconds=slot * self.snapshot.slot_s)
 
-    def _slots_held(self, job: Job) -> int:
-        return math.ceil(job.time_limit_s / self.snapshot.slot_s)
+    def _slots_held(self, job: Job, hardware: Hardware) -> int:
+        return math.ceil(job.limit_s_on(hardware.key) / self.snapshot.slot_s)
 
     @cached_property
     def _known(self) -> list[tuple[Placement, Job]]:
@@ -196,7 +198,8 @@ class _Check:
         for placement, job in self._known:
             room = (placement.site, placement.partition)
             slot = self._slot(placement.start)
-            use[room].add(slot, slot + self._slots_held(job), self.rooms[room][2].gpus_held(job.gpus))
+            hardware = self.rooms[room][2]
+            use[room].add(slot, slot + self._slots_held(job, hardware), hardware.gpus_held(job.gpus))
         for held in self.snapshot.running:
             use[held.site, held.partition].add(0, self._slots_until(held.until), held.gpus_held)
         return use
@@ -208,7 +211,7 @@ class _Check:
             slot = self._slot(placement.start)
             hardware = self.rooms[placement.site, placement.partition][2]
             kw = costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load)
-            use[placement.site].add(slot, slot + self._slots_held(job), kw)
+            use[placement.site].add(slot, slot + self._slots_held(job, hardware), kw)
         for held in self.snapshot.running:
             use[held.site].add(0, self._slots_until(held.until), held.it_kw)
         return use
@@ -271,7 +274,7 @@ class _Check:
 
     def _cap_allows(self, job: Job, site: Site, hardware: Hardware, slot: int) -> bool:
         """Whether the job alone stays under the cap for all that it holds."""
-        kw, end = costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load), slot + self._slots_held(job)
+        kw, end = costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load), slot + self._slots_held(job, hardware)
         slots = [slot, *(begin for begin in self._cap_slots(site) if slot < begin < end)]
         return all(kw <= self._cap_kw(site, each) * (1 + TOLERANCE) for each in slots)
 
@@ -285,7 +288,7 @@ class _Check:
         since_ready_s = elapsed_s - (costs.ready(job, self.now) - self.now).total_seconds()
         allowed = since_ready_s >= costs.transfer_s(job, site, self.fleet)
         if (latest_end := self._latest_end(job, site)) is not None:
-            allowed &= elapsed_s + job.time_limit_s <= (latest_end - self.now).total_seconds()
+            allowed &= elapsed_s + job.limit_s_on(hardware.key) <= (latest_end - self.now).total_seconds()
         slots = np.flatnonzero(allowed)
         if isinstance(site.it_power_cap_kw, tuple):
             slots = np.array([slot for slot in slots.tolist() if self._cap_allows(job, site, hardware, slot)], np.int64)
@@ -296,7 +299,9 @@ class _Check:
     def _start_costs(self, job: Job, site: Site, hardware: Hardware, slots: npt.NDArray[np.int64]) -> Floats:
         series = self.snapshot.carbon.zone(site.grid_zone)
         starts_s = slots.astype(np.float64) * self.snapshot.slot_s + self.now.timestamp()
-        intensity_h = series.cumulative_g_h_per_kwh(starts_s + job.runtime_s) - series.cumulative_g_h_per_kwh(starts_s)
+        intensity_h = series.cumulative_g_h_per_kwh(
+            starts_s + job.runtime_s_on(hardware.key)
+        ) - series.cumulative_g_h_per_kwh(starts_s)
         kw = costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load)
         waits_s = starts_s - costs.ready(job, self.now).timestamp()
         waiting = costs.wait_kg(job.gpus, 1.0, self.fleet) * np.maximum(waits_s, 0) / 3600
@@ -333,7 +338,7 @@ class _Check:
         site, partition, hardware = self.rooms[site_id, partition_name]
         if not self.together.permits(job, site_id, hardware.key, self._instant(slot)):
             return False
-        end = slot + self._slots_held(job)
+        end = slot + self._slots_held(job, hardware)
         busy = self._gpus_in_use.get((site_id, partition_name), _Profile())
         if busy.peak(slot, end) + hardware.gpus_held(job.gpus) > partition.gpu_count(hardware):
             return False
@@ -390,7 +395,7 @@ class _Check:
         if site.it_power_cap_kw is not None:
             begins = self._cap_slots(site)
             for index, slot in enumerate(slots.tolist()):
-                edges = [slot, *(each for each in begins if slot < each < slot + self._slots_held(job))]
+                edges = [slot, *(each for each in begins if slot < each < slot + self._slots_held(job, hardware))]
                 cap_left = min(self._cap_kw(site, each) - drawn.at(each) for each in edges)
                 free[index] &= kw <= cap_left * (1 + TOLERANCE)
         return np.array(free, dtype=bool)
@@ -404,7 +409,7 @@ class _Check:
                 continue
             cost = self._start_costs(job, site, hardware, slots)
             dearest = max(dearest or 0.0, float(cost.max()))
-            ends = slots + self._slots_held(job)
+            ends = slots + self._slots_held(job, hardware)
             possible = self._possible(job, room, slots)
             priced = cost + hardware.gpus_held(job.gpus) * gpu[room].over(slots, ends)
             priced += costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load) * power[site.id].over(slots, ends)

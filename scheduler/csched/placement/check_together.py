@@ -166,7 +166,7 @@ class Together:
         return inside > 0 and self._excess_gpu_h(row, inside, planned + newcomer.gpu_h) > -TOLERANCE_GPU_H
 
     def _held(self, job: Job, site: str, hardware: str, start: datetime) -> Held:
-        limit_s = job.time_limit_s * job.runtime_factors.get(hardware, 1.0)
+        limit_s = job.limit_s_on(hardware)
         slots = math.ceil(limit_s / self._snapshot.slot_s)
         until = start + timedelta(seconds=slots * self._snapshot.slot_s)
         return Held(start, until, site, job.gpus * limit_s / 3600)

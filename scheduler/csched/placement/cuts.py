@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from csched.placement.problem import Ints
+from csched.placement.dtypes import Ints
 
 MOST_PARTS = 3
 """Finer parts were measured to cost the solver more than they gain."""

@@ -17,7 +17,8 @@ import numpy as np
 from csched.domain.job import Dependency, DependencyKind
 from csched.domain.run import JobState
 from csched.domain.verdict import Reason, ReasonCode
-from csched.placement.problem import Ints, Problem
+from csched.placement.dtypes import Ints
+from csched.placement.problem import Problem
 
 
 class Wait(NamedTuple):

@@ -11,13 +11,14 @@ from csched.domain.quota import QuotaRow
 from csched.domain.snapshot import Snapshot, SolveBudget
 from csched.domain.verdict import Verdicts
 from csched.placement.arrangement import Arrangement, Ties
+from csched.placement.dtypes import Floats
 from csched.placement.effort import MOST_PROVEN_JOBS, Effort, Watch
 from csched.placement.fixing import columns
 from csched.placement.oracle import Oracle
 from csched.placement.plain import fill
 from csched.placement.plain import pursue as pursue_plainly
 from csched.placement.prices import Prices, certificate, prices_of
-from csched.placement.problem import Floats, Problem, build
+from csched.placement.problem import Problem, build
 from csched.placement.reporting import SAME, Solution, report
 from csched.placement.schedule import Board, Schedule, cost_kg
 from csched.placement.settle import settle

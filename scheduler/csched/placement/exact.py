@@ -11,11 +11,12 @@ import numpy as np
 from ortools.sat.python import cp_model
 
 from csched.placement.cuts import can_exceed, rounded
+from csched.placement.dtypes import Ints
 from csched.placement.effort import Watch
 from csched.placement.fixing import Columns
 from csched.placement.oracle import Oracle
-from csched.placement.problem import UNCAPPED, Ints
 from csched.placement.schedule import Schedule
+from csched.placement.timeline import UNCAPPED
 
 BUILT_UNTIL = 0.7
 """A model that takes more of the time than this to write down is given up."""
@@ -76,7 +77,7 @@ def _each_job_once(model: cp_model.CpModel, candidates: Columns, chosen: list[cp
 def _limits(oracle: Oracle, candidates: Columns) -> Iterator[tuple[Ints, Ints, int]]:
     """Starts that together could overfill something in some row: their columns, what each takes, what there is."""
     problem = oracle.problem
-    ends = problem.row_after(candidates.slot + problem.hold_slots[candidates.job])
+    ends = problem.row_after(candidates.slot + problem.hold_slots[candidates.job, candidates.room])
     held = problem.gpus_held[candidates.job, candidates.room]
     for room in range(len(problem.rooms)):
         here = np.flatnonzero(candidates.room == room)

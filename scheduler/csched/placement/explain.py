@@ -43,11 +43,11 @@ def _beside(problem: Problem, plan: Plan, job_id: str) -> Board:
     room_of = {room.key: index for index, room in enumerate(problem.rooms)}
     board = Board(problem)
     for placement in plan.placements:
-        job, room = index_of.get(placement.job), room_of.get(f"{placement.site}/{placement.partition}")
+        job, room = index_of.get(placement.job), room_of.get(placement.room)
         if job is None or room is None or placement.job == job_id:
             continue
         begin = _slots(problem, placement.start)
-        end = begin + problem.jobs[job].time_limit_s / problem.slot_s
+        end = begin + problem.jobs[job].limit_s_on(problem.rooms[room].hardware.key) / problem.slot_s
         rows = problem.row_after(np.array([max(0, math.floor(begin)), max(0, math.ceil(end))]))
         held, power = int(problem.gpus_held[job, room]), int(problem.power[job, room])
         board.occupy(room, slice(int(rows[0]), int(rows[1])), held, power)
@@ -110,9 +110,9 @@ def _worth(problem: Problem, plan: Plan, job: int, site_index: int, chosen: Plac
     if not saving > 1e-9 * chosen.cost_kg:
         return None
     room, slot = divmod(best, problem.start_slots)
-    end = int(problem.row_after(np.array([slot + problem.hold_slots[job]]))[0])
+    end = int(problem.row_after(np.array([slot + problem.hold_slots[job, room]]))[0])
     rent = float(prices_of(problem, plan.certificate).gpu[room, slot:end].sum())
-    per_gpu_h = rent / (int(problem.hold_slots[job]) * problem.slot_s / 3600)
+    per_gpu_h = rent / (int(problem.hold_slots[job, room]) * problem.slot_s / 3600)
     if per_gpu_h <= 0:
         return None
     site, start = problem.rooms[room].site.id, problem.start(slot)

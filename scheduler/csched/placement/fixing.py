@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from csched.placement.dtypes import Floats, Ints
 from csched.placement.oracle import Oracle
 from csched.placement.prices import Prices
-from csched.placement.problem import Floats, Ints
 
 _TOTAL_BITS = 50
 _UNIT_BITS = 40

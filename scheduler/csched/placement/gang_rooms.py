@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from csched.placement.problem import Floats, Ints
+from csched.placement.dtypes import Floats, Ints
 from csched.placement.schedule import Board
 
 MOST_TRIES = 400

@@ -12,10 +12,11 @@ import numpy as np
 from csched.domain.job import Job
 from csched.domain.verdict import Reason, ReasonCode
 from csched.placement import reasons
+from csched.placement.dtypes import Flags, Floats
 from csched.placement.gang_rooms import RoomChoice
 from csched.placement.oracle import Oracle
 from csched.placement.prices import Prices
-from csched.placement.problem import Flags, Floats, Problem, build
+from csched.placement.problem import Problem, build
 from csched.placement.schedule import Board
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numba
 import numpy as np
 
-from csched.placement.problem import Floats, Ints
+from csched.placement.dtypes import Flags, Floats, Ints, Slots
 
 F = TypeVar("F", bound=Callable[..., Any])
 NOWHERE = -1
@@ -98,15 +98,17 @@ class Bag(NamedTuple):
 class Tables(NamedTuple):
     """A problem as the kernels read it. Holds are cut at the last slot that has a row: longer ones cover no more."""
 
-    hold: Ints
-    """Slots; (j,)."""
+    hold: Slots
+    """(j, p)."""
     gpus_held: Ints
     """(j, p)."""
     power: Ints
     """(j, p)."""
-    first: Ints
+    copies: Ints
+    """Jobs that one entry stands for; (j,)."""
+    first: Slots
     """(j, p)."""
-    last: Ints
+    last: Slots
     """(j, p); below `first` where the job may not start."""
     kg_per_intensity: Floats
     """(j, p)."""
@@ -122,8 +124,8 @@ class Tables(NamedTuple):
     """(j,)."""
     move_kg: Floats
     """How much less the announced start counts than it costs; 0 in tables of true costs; (j,)."""
-    run_of: Ints
-    """Index into `integrals`; (j,)."""
+    run_of: Slots
+    """Index into `integrals`; (j, p)."""
     integrals: Floats
     """Intensity integrated over a run from each start; (r, z, t)."""
     zone_of: Ints
@@ -132,10 +134,10 @@ class Tables(NamedTuple):
     """(p,)."""
     capped: Ints
     """1 where the site has a power cap; (s,)."""
-    nominal: Ints
-    """Power cap of each slot, and where it varies nothing is allowed above it; (s, u)."""
-    varies: Ints
-    """1 where the cap is not the same in all slots; (s,)."""
+    gapped: Flags
+    """Rooms in which caps or reservations forbid starts between the first and the last of a job; (p,)."""
+    nominal: Left
+    """Beside no jobs at all: what is not set aside, and the caps."""
     row_of: Ints
     """First row at or after each slot; (u,)."""
     ramp: Floats
@@ -160,23 +162,32 @@ def compiled(function: F) -> F:
 
 
 @inlined
+def forbid_short(t: Tables, j: int, p: int, left: Left, copies: int, row: Floats) -> None:
+    """Make row[slot] infinite where some of the hold finds too few GPUs or too little power for one of `copies`."""
+    held, hold, first, last = t.gpus_held[j, p] // copies, t.hold[j, p], t.first[j, p], t.last[j, p]
+    site, drawn = t.site_of[p], t.power[j, p] // copies
+    capped = t.capped[site] == 1
+    blocked = t.row_of[last + hold]  # the nearest row from here on that has not enough, or the end of the last hold
+    for u in range(t.row_of[last + hold] - 1, t.row_of[first] - 1, -1):
+        if left.gpus[p, u] < held or (capped and left.power[site, u] < drawn):
+            blocked = u
+        if u <= last and t.row_of[u + hold] > blocked:
+            row[u] = np.inf
+
+
+@inlined
 def cost_row(t: Tables, j: int, p: int, row: Floats) -> None:
     """What each start of a job in a room counts, but for its rent, into row[first..last]."""
     first, end = t.first[j, p], t.last[j, p] + 1
-    out, run, ramp = row[first:end], t.integrals[t.run_of[j], t.zone_of[p], first:end], t.ramp[first:end]
+    out, run, ramp = row[first:end], t.integrals[t.run_of[j, p], t.zone_of[p], first:end], t.ramp[first:end]
     factor, slope = t.kg_per_intensity[j, p], t.wait_kg_per_slot[j]
     base = t.egress_kg[j, p] + t.wait_kg_at_now[j]
     for k in range(len(out)):
         out[k] = factor * run[k] + (slope * ramp[k] + base)
     if t.announced_room[j] == p and first <= t.announced_slot[j] < end:
         row[t.announced_slot[j]] -= t.move_kg[j]
-    site = t.site_of[p]
-    if t.varies[site]:
-        for slot in range(first, end):
-            for u in range(slot, slot + t.hold[j]):
-                if t.nominal[site, u] < t.power[j, p]:
-                    row[slot] = np.inf
-                    break
+    if t.gapped[p]:
+        forbid_short(t, j, p, t.nominal, t.copies[j], row)
 
 
 @inlined
@@ -184,7 +195,7 @@ def add_rent(t: Tables, j: int, p: int, rent: Rent, row: Floats) -> None:
     """Add the prices of what the job would hold to row[first..last]."""
     first = t.first[j, p]
     end = t.last[j, p] + 1
-    hold = t.hold[j]
+    hold = t.hold[j, p]
     held = float(t.gpus_held[j, p])
     out = row[first:end]
     before = rent.gpu[p, first:end]
@@ -218,20 +229,6 @@ def position(row: Floats, first: int, last: int, value: float) -> int:
     return first
 
 
-@inlined
-def forbid_full(t: Tables, j: int, p: int, left: Left, row: Floats) -> None:
-    """Make row[slot] infinite where some of the hold finds too few GPUs or too little power."""
-    held, hold, first, last = t.gpus_held[j, p], t.hold[j], t.first[j, p], t.last[j, p]
-    site, drawn = t.site_of[p], t.power[j, p]
-    capped = t.capped[site] == 1
-    blocked = t.row_of[last + hold]  # the nearest row from here on that has not enough, or the end of the last hold
-    for u in range(t.row_of[last + hold] - 1, t.row_of[first] - 1, -1):
-        if left.gpus[p, u] < held or (capped and left.power[site, u] < drawn):
-            blocked = u
-        if u <= last and t.row_of[u + hold] > blocked:
-            row[u] = np.inf
-
-
 @compiled
 def extremes(t: Tables, least: Floats, most: Floats) -> None:
     """Smallest and largest true cost of each job in each room, infinite with either sign where it may not start."""
@@ -263,7 +260,7 @@ def leasts(t: Tables, rent: Rent, least: Floats) -> None:
             cost_row(t, j, p, row)
             add_rent(t, j, p, rent, row)
             if t.gpus_held[j, p] > t.fewest_gpus[p]:
-                forbid_full(t, j, p, t.left, row)
+                forbid_short(t, j, p, t.left, 1, row)
             least[j, p] = smallest(row, t.first[j, p], t.last[j, p])
 
 
@@ -286,7 +283,7 @@ def answers(t: Tables, rent: Rent, penalty: Floats, ranks: Ranks, choice: Choice
             cost_row(t, j, p, row)
             add_rent(t, j, p, rent, row)
             if t.gpus_held[j, p] > t.fewest_gpus[p]:
-                forbid_full(t, j, p, t.left, row)
+                forbid_short(t, j, p, t.left, 1, row)
             least = smallest(row, t.first[j, p], t.last[j, p])
             if least < best:
                 best = least
@@ -300,7 +297,7 @@ def answers(t: Tables, rent: Rent, penalty: Floats, ranks: Ranks, choice: Choice
 def occupy(t: Tables, j: int, sign: int, floor: Floor) -> None:
     """Take (sign 1) or give back (-1) what a job holds where it stands."""
     p, slot = floor.room[j], floor.start[j]
-    held, end = sign * t.gpus_held[j, p], t.row_of[slot + t.hold[j]]
+    held, end = sign * t.gpus_held[j, p], t.row_of[slot + t.hold[j, p]]
     for u in range(t.row_of[slot], end):
         floor.left.gpus[p, u] -= held
     site = t.site_of[p]
@@ -330,7 +327,7 @@ def best_start(t: Tables, j: int, guide: Guide, left: Left, row: Floats) -> tupl
         done, done_room = here, room
         cost_row(t, j, room, row)
         add_rent(t, j, room, guide.rent, row)
-        forbid_full(t, j, room, left, row)
+        forbid_short(t, j, room, left, 1, row)
         cheapest = smallest(row, t.first[j, room], t.last[j, room])
         if cheapest < best:
             best, best_room = cheapest, room
@@ -343,9 +340,9 @@ def cost_of(t: Tables, penalty: Floats, rent: Rent, j: int, p: int, slot: int) -
     """Cost of one start with rent, or of leaving out; nothing where the job has no allowed start."""
     if p == NOWHERE:
         return penalty[j] if penalty[j] < np.inf else 0.0
-    run = t.integrals[t.run_of[j], t.zone_of[p], slot]
+    run = t.integrals[t.run_of[j, p], t.zone_of[p], slot]
     waiting = t.wait_kg_per_slot[j] * slot + (t.egress_kg[j, p] + t.wait_kg_at_now[j])
-    end = slot + t.hold[j]
+    end = slot + t.hold[j, p]
     toll = t.gpus_held[j, p] * (rent.gpu[p, end] - rent.gpu[p, slot])
     toll += t.power[j, p] * (rent.power[t.site_of[p], end] - rent.power[t.site_of[p], slot])
     stays = p == t.announced_room[j] and slot == t.announced_slot[j]
@@ -418,7 +415,7 @@ def collect(t: Tables, lists: Lists, span: tuple[int, int, int, int], dice: Floa
         j = lists.head[p, slot]
         while j != NOWHERE and count < MOST_TAKEN_OUT:
             throw += 1
-            if slot + t.hold[j] > begin and j != bag.job[0] and dice[throw % len(dice)] < EVEN_ODDS:
+            if slot + t.hold[j, p] > begin and j != bag.job[0] and dice[throw % len(dice)] < EVEN_ODDS:
                 bag.job[count] = j
                 count += 1
             j = lists.after[j]
@@ -471,7 +468,7 @@ def ruin_and_recreate(
     )
     longest = 0
     for j in range(jobs):
-        longest = max(longest, t.hold[j])
+        longest = max(longest, t.hold[j].max())
         if floor.room[j] != NOWHERE:
             link(lists, j, floor.room[j], floor.start[j])
     for turn in range(len(seeds)):
@@ -480,12 +477,12 @@ def ruin_and_recreate(
         p, begin = wish(t, seeds[turn], guides[1], throw, row)
         if p == NOWHERE:
             continue
-        count = collect(t, lists, (p, begin, begin + t.hold[seeds[turn]], longest), throw, bag)
+        count = collect(t, lists, (p, begin, begin + t.hold[seeds[turn], p], longest), throw, bag)
         before = 0.0
         for index in range(count):
             j = bag.job[index]
             before += cost_of(t, penalty, guides[0].rent, j, floor.room[j], floor.start[j])
-            bag.key[index] = 2.0 * throw[(index * 7 + 3) % len(throw)] - np.log(t.gpus_held[j, p] * t.hold[j] + 1.0)
+            bag.key[index] = 2.0 * throw[(index * 7 + 3) % len(throw)] - np.log(t.gpus_held[j, p] * t.hold[j, p] + 1.0)
         if throw[1] < EVEN_ODDS:
             bag.key[0] = -np.inf  # the job that began it goes first
         take_out(t, floor, lists, bag, count)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from csched.placement.dtypes import Floats, Ints
 from csched.placement.prices import Answer, Prices, rent_kg
-from csched.placement.problem import Floats, Ints, Problem
+from csched.placement.problem import Problem
 
 CHUNK_JOBS = 256
 
@@ -17,13 +18,9 @@ class Oracle:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self._holds, self._hold_of = np.unique(problem.hold_slots, return_inverse=True)
-        self._runs, self._run_of = np.unique(problem.runtime_s, return_inverse=True)
         slots = np.arange(problem.start_slots)
-        self._slots = slots
+        self._slots, self._rooms = slots, np.arange(len(problem.rooms))
         self._ends = problem.row_after(slots[None, :] + self._holds[:, None])
-        self._capped = bool((problem.power_nominal < problem.power.max(initial=0)).any())
-        nominal = [problem.lowest_nominal(int(hold)) for hold in self._holds] if self._capped else []
-        self._nominal = np.stack(nominal)[:, problem.room_site] if nominal else np.empty(0)
         self._fewest_gpus = problem.gpus_left.min(axis=1)
         self.penalty_kg = self._penalties()
 
@@ -35,28 +32,23 @@ class Oracle:
         """True costs of all starts, infinite where not allowed; shape (len(jobs), P, H)."""
         problem = self.problem
         runs, run_of = np.unique(problem.runtime_s[jobs], return_inverse=True)
-        total: Floats = np.moveaxis(problem.integrals(runs), 1, 0)[run_of]
+        total: Floats = problem.integrals(runs)[self._rooms, run_of]
         total *= problem.kg_per_intensity[jobs][:, :, None]
         total += problem.egress_kg[jobs][:, :, None] + problem.wait_kg_at_now[jobs][:, None, None]
         total += problem.wait_kg_per_slot[jobs][:, None, None] * self._slots
-        forbidden = self._slots < problem.first[jobs][:, :, None]
-        forbidden |= self._slots > problem.last[jobs][:, :, None]
-        if self._capped:
-            forbidden |= problem.power[jobs][:, :, None] > self._nominal[self._hold_of[jobs]]
-        total[forbidden] = np.inf
+        total[~problem.allowed_starts(jobs)] = np.inf
         return total
 
     def reduced_kg(self, jobs: Ints, held: "HeldPrices") -> Floats:
-        """Costs with prices, infinite where running jobs leave too few GPUs; shape (len(jobs), P, H)."""
+        """Costs with prices, infinite where too few GPUs are left; shape (len(jobs), P, H)."""
         problem, hold = self.problem, self._hold_of[jobs]
         total = self.costs_kg(jobs)
-        total += problem.gpus_held[jobs][:, :, None] * held.gpu[hold]
+        total += problem.gpus_held[jobs][:, :, None] * held.gpu[hold, self._rooms]
         if held.power is not None:
-            total += problem.power[jobs][:, :, None] * held.power[hold][:, problem.room_site]
-        for index in np.flatnonzero((problem.gpus_held[jobs] > self._fewest_gpus).any(axis=1)):
-            job = jobs[index]
-            short = problem.lowest_gpus(int(problem.hold_slots[job])) < problem.gpus_held[job][:, None]
-            total[index][short] = np.inf
+            total += problem.power[jobs][:, :, None] * held.power[hold, problem.room_site]
+        for room in np.flatnonzero((problem.gpus_held[jobs] > self._fewest_gpus).any(axis=0)):
+            free = problem.free_slots(problem.gpus_left[room], problem.gpus_held[jobs, room])
+            total[:, room][free < problem.hold_slots[jobs, room, None]] = np.inf
         return total
 
     def held(self, prices: Prices) -> "HeldPrices":
@@ -85,7 +77,7 @@ class Oracle:
     def spread_kg(self) -> Floats:
         cheapest = np.concatenate([self.costs_kg(jobs).min(axis=(1, 2)) for jobs in self.chunks()] or [np.empty(0)])
         problem = self.problem
-        spread = (self.penalty_kg - problem.drop_kg - cheapest) / (problem.gpus * problem.hold_slots)
+        spread = (self.penalty_kg - problem.drop_kg - cheapest) / (problem.gpus * problem.longest_hold)
         return np.asarray(spread[np.isfinite(spread)])
 
     def _penalties(self) -> Floats:

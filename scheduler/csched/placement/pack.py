@@ -1,7 +1,7 @@
 """From GPUs to nodes: which NVLink domains and nodes the jobs that start now get.
 
-Only where the whole partition is known to be free: what a running job holds is known as a number of GPUs, not as
-nodes, so beside one the nodes are left to the site's own scheduler.
+Only where the whole partition is known to be free: what a running job or a reservation holds is known as a number of
+GPUs, not as nodes, so beside one the nodes are left to the site's own scheduler.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from csched.domain.job import Job
-from csched.placement.problem import Problem, Room
+from csched.placement.problem import Problem
+from csched.placement.rooms import Room
 from csched.topology import packing
 from csched.topology.packing import Request, Share
 from csched.topology.site_graph import domain_name, node_name
@@ -31,11 +32,10 @@ class Start(NamedTuple):
 
 def pack(problem: Problem, starting: Sequence[Start]) -> dict[str, Place]:
     """Places of those that start now, by their ids."""
-    busy = {f"{held.site}/{held.partition}" for held in problem.snapshot.running}
     places: dict[str, Place] = {}
     for column, room in enumerate(problem.rooms):
         here = [start.job for start in starting if start.room == column]
-        if room.key not in busy and here:
+        if here and problem.gpus_left[column].min() == room.partition.gpu_count(room.hardware):
             for job, shares in _packed(room, map(_request, here)).items():
                 places[job] = _place(room, shares)
     return places

@@ -11,7 +11,9 @@ from typing import Protocol
 import numpy as np
 
 from csched.domain.plan import Certificate
-from csched.placement.problem import POWER_UNIT_KW, UNCAPPED, Floats, Ints, Problem
+from csched.placement.dtypes import Floats, Ints
+from csched.placement.problem import Problem
+from csched.placement.timeline import POWER_UNIT_KW, UNCAPPED
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +74,7 @@ def usage(problem: Problem, room: Ints, slot: Ints) -> tuple[Ints, Ints]:
     power = np.zeros((len(problem.power_left), rows + 1), dtype=np.int64)
     jobs = np.flatnonzero(room >= 0)
     rooms, starts = room[jobs], slot[jobs]
-    ends = problem.row_after(starts + problem.hold_slots[jobs])
+    ends = problem.row_after(starts + problem.hold_slots[jobs, rooms])
     held, drawn, sites = problem.gpus_held[jobs, rooms], problem.power[jobs, rooms], problem.room_site[rooms]
     np.add.at(gpu, (rooms, starts), held)
     np.add.at(gpu, (rooms, ends), -held)

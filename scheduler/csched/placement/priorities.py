@@ -8,8 +8,8 @@ counts as urgent as they are.
 import numpy as np
 
 from csched.placement.arrangement import Arrangement, Spot
+from csched.placement.dtypes import Flags, Floats, Ints
 from csched.placement.effort import Watch
-from csched.placement.problem import Flags, Floats, Ints
 from csched.placement.schedule import Board
 
 MOST_EXCHANGES = 200

@@ -11,7 +11,8 @@ import numpy as np
 
 from csched.domain.quota import QuotaRow
 from csched.domain.verdict import Reason, ReasonCode
-from csched.placement.problem import Flags, Floats, Problem
+from csched.placement.dtypes import Flags, Floats
+from csched.placement.problem import Problem
 from csched.units import SECONDS_PER_HOUR
 
 SLACK_GPU_H = 1e-9

@@ -9,9 +9,14 @@ import numpy as np
 from csched.accounting import costs
 from csched.clock import format_instant
 from csched.domain.job import Job
+from csched.domain.site import Reservation, Site
 from csched.domain.verdict import Reason, ReasonCode, Scalar, SiteVerdict
-from csched.placement.problem import POWER_UNIT_KW, Ints, Problem, Room, Rule
+from csched.placement.dtypes import Ints
+from csched.placement.problem import Problem
+from csched.placement.rooms import Room
 from csched.placement.schedule import Board
+from csched.placement.timeline import POWER_UNIT_KW, UNCAPPED
+from csched.placement.windows import Rule
 from csched.units import format_slurm_time
 
 HELD = Reason(site=None, code=ReasonCode.HELD, clause="job", message="the job is held; `csched release` frees it")
@@ -19,7 +24,7 @@ HELD = Reason(site=None, code=ReasonCode.HELD, clause="job", message="the job is
 
 def of_site(problem: Problem, job: int, site_index: int) -> tuple[Reason, ...]:
     """Why no start of the job is allowed at a site, other jobs aside; empty where one is. The weightiest first."""
-    columns = [index for index, room in enumerate(problem.rooms) if room.site_index == site_index]
+    columns = _columns(problem, job, site_index)
     flags = [int(problem.excluded[job, column]) for column in columns]
     if 0 in flags:
         return ()
@@ -31,15 +36,15 @@ def of_site(problem: Problem, job: int, site_index: int) -> tuple[Reason, ...]:
 
 def of_lack(problem: Problem, board: Board, job: int, site_index: int) -> tuple[Reason, ...]:
     """What the other jobs leave too little of, at a site where the job would be allowed."""
-    columns = [index for index, room in enumerate(problem.rooms) if room.site_index == site_index]
+    columns = _columns(problem, job, site_index)
     allowed = problem.allowed(job)
     fits = board.fits(job)
     room = max(columns, key=lambda column: int(allowed[column].sum()))
     if not allowed[room].any() or any((allowed[column] & fits[column]).any() for column in columns):
         return ()
-    free = _lowest(problem, board.gpus_left[room], job)[allowed[room]]
+    free = _lowest(problem, board.gpus_left[room], int(problem.hold_slots[job, room]))[allowed[room]]
     held, site = int(problem.gpus_held[job, room]), problem.rooms[room].site
-    duration = format_slurm_time(problem.jobs[job].time_limit_s)
+    duration = format_slurm_time(problem.jobs[job].limit_s_on(problem.rooms[room].hardware.key))
     if (free >= held).any():
         message = f"{site.id} has {held} GPUs free for {duration}, but not the power for them at the same time"
         return (Reason(site=site.id, code=ReasonCode.POWER_CAP, clause="site.it_power_cap_kw", message=message),)
@@ -56,10 +61,18 @@ def of_unplaced(problem: Problem, board: Board, job: int) -> tuple[Reason, ...]:
     return tuple(reasons)
 
 
-def _lowest(problem: Problem, left: Ints, job: int) -> Ints:
+def _lowest(problem: Problem, left: Ints, hold: int) -> Ints:
+    """Fewest of what is left, by row, during a hold from each start slot; shape (H,)."""
     slots = np.arange(problem.start_slots)
-    ends = problem.row_after(slots + problem.hold_slots[job])
+    ends = problem.row_after(slots + hold)
     return np.array([left[a:b].min() for a, b in zip(slots, ends, strict=True)])
+
+
+def _columns(problem: Problem, job: int, site_index: int) -> list[int]:
+    """Rooms of a site that are worth a word: its partitions, or where there are such the reservation the job names."""
+    here = [column for column, room in enumerate(problem.rooms) if room.site_index == site_index]
+    meant = [column for column in here if Rule.RESERVATION not in Rule(int(problem.excluded[job, column]))]
+    return meant or [column for column in here if problem.rooms[column].reservation is None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +94,22 @@ class Case:
     @property
     def site(self) -> str:
         return self.room.site.id
+
+    @property
+    def whole(self) -> str:
+        """The partition, said without its reservation."""
+        return f"{self.site}/{self.room.partition.name}"
+
+    @property
+    def reservation(self) -> Reservation:
+        """That of a room that is one."""
+        if self.room.reservation is None:
+            raise ValueError(f"{self.room.key} is no reservation")
+        return self.room.reservation
+
+    @property
+    def limit_s(self) -> int:
+        return self.job.limit_s_on(self.room.hardware.key)
 
     @property
     def home(self) -> str:
@@ -167,8 +196,8 @@ def _window(case: Case) -> tuple[Reason, ...]:
 def _deadline(case: Case) -> tuple[Reason, ...]:
     deadline = format_instant(case.job.deadline or case.problem.now)
     slot = -(-(case.ready - case.problem.now) // timedelta(seconds=case.problem.slot_s))
-    end = format_instant(case.problem.start(slot) + timedelta(seconds=case.job.time_limit_s))
-    limit = format_slurm_time(case.job.time_limit_s)
+    end = format_instant(case.problem.start(slot) + timedelta(seconds=case.limit_s))
+    limit = format_slurm_time(case.limit_s)
     message = f"begun at {case.site} at the earliest, the limit of {limit} runs out at {end}, after the deadline"
     return case.because(ReasonCode.DEADLINE_IMPOSSIBLE, "deadline", message, seen=deadline, needed=end)
 
@@ -179,10 +208,70 @@ def _drained(case: Case) -> tuple[Reason, ...]:
 
 
 def _power_cap(case: Case) -> tuple[Reason, ...]:
-    kw = float(case.problem.power[case.index, case.column]) * POWER_UNIT_KW
-    most = float(case.problem.power_nominal[case.room.site_index].max()) * POWER_UNIT_KW
+    kw = round(float(case.problem.power[case.index, case.column]) * POWER_UNIT_KW, 1)
+    most = _most_kw(case.problem, case.room.site)
     message = f"the job alone draws {kw:.1f} kW, more than {case.site} may draw throughout"
     return case.because(ReasonCode.POWER_CAP, "site.it_power_cap_kw", message, seen=most, needed=kw)
+
+
+def _most_kw(problem: Problem, site: Site) -> float | None:
+    """The highest cap of the horizon, as the fleet states it; null where for some time there is none."""
+    if not isinstance(site.it_power_cap_kw, tuple):
+        return site.it_power_cap_kw
+    nominal = problem.power_nominal[problem.snapshot.fleet.sites.index(site)]
+    highest = float(nominal.max())
+    return None if highest >= UNCAPPED else round(highest * POWER_UNIT_KW, 1)
+
+
+def _reservation(case: Case) -> tuple[Reason, ...]:
+    name = case.job.reservation
+    if all(name != reservation.name for reservation in case.problem.snapshot.fleet.reservations):
+        message = f"the fleet has no reservation `{name}`"
+    else:
+        message = f"the job runs in reservation `{name}`, which is not at {case.site}"
+    return case.because(ReasonCode.JOB_CONSTRAINT, "reservation", message, needed=name)
+
+
+def _not_reserved(case: Case) -> tuple[Reason, ...]:
+    reservation = case.reservation
+    whom = [f"user {name}" for name in reservation.users] + [f"tenant {name}" for name in reservation.tenants]
+    message = f"reservation `{reservation.name}` is for {', '.join(whom)} only"
+    return case.because(ReasonCode.NO_ACCOUNT, "reservation", message, seen=case.job.user, needed=whom)
+
+
+def _outside(case: Case) -> tuple[Reason, ...]:
+    reservation, limit = case.reservation, format_slurm_time(case.limit_s)
+    begin, end = format_instant(reservation.from_), format_instant(reservation.to)
+    message = (
+        f"reservation `{reservation.name}` at {case.whole} lasts from {begin} to {end} and never has the job's GPUs "
+        f"for {limit} from a start that this plan may choose"
+    )
+    return case.because(ReasonCode.WINDOW, "reservation", message, seen=end, needed=limit)
+
+
+def _maintenance(case: Case) -> tuple[Reason, ...]:
+    """What is set aside in the time that the job could run, the maintenance of it if there is any."""
+    problem, held = case.problem, int(case.problem.gpus_held[case.index, case.column])
+    fleet = problem.snapshot.fleet
+    aside = fleet.reservations_at(case.site, case.room.partition.name)
+    last = problem.start(problem.start_slots) + timedelta(seconds=case.limit_s)
+    near = [each for each in aside if each.to > problem.now and each.from_ < last]
+    reservation = min(near, key=lambda each: (not each.maintenance, each.from_))
+    what = "under maintenance" if reservation.maintenance else "reserved as"
+    begin, end = format_instant(reservation.from_), format_instant(reservation.to)
+    message = (
+        f"{case.whole} is {what} `{reservation.name}` from {begin} to {end}, which leaves too few GPUs for the job"
+    )
+    return case.because(ReasonCode.MAINTENANCE, "reservations", message, seen=f"{begin}/{end}", needed=held)
+
+
+def _refused(case: Case) -> tuple[Reason, ...]:
+    """The site's own words."""
+    return tuple(
+        refusal.reason
+        for refusal in case.problem.snapshot.refusals
+        if refusal.job == case.job.job and refusal.concerns(case.site, case.room.partition.name)
+    )
 
 
 _FOREVER_S = 100 * 366 * 24 * 3600
@@ -197,4 +286,9 @@ _SAY: Mapping[Rule, Callable[[Case], tuple[Reason, ...]]] = {
     Rule.POLICY_END: _policy_end,
     Rule.DRAINED: _drained,
     Rule.POWER_CAP: _power_cap,
+    Rule.RESERVATION: _reservation,
+    Rule.NOT_RESERVED: _not_reserved,
+    Rule.OUTSIDE: _outside,
+    Rule.MAINTENANCE: _maintenance,
+    Rule.REFUSED: _refused,
 }

@@ -11,10 +11,11 @@ from csched.domain.snapshot import Snapshot, SolveBudget
 from csched.domain.verdict import Reason
 from csched.placement import reasons
 from csched.placement.arrangement import Arrangement, Spot
+from csched.placement.dtypes import Floats
 from csched.placement.effort import Watch
 from csched.placement.gangs import parts_of
 from csched.placement.pack import Place, pack
-from csched.placement.problem import Floats, Problem
+from csched.placement.problem import Problem
 from csched.placement.schedule import Schedule
 from csched.placement.standing import moved
 from csched.units import SECONDS_PER_HOUR
@@ -127,6 +128,7 @@ def _placement(problem: Problem, index: int, spot: Spot, places: Mapping[str, Pl
         job=job.job,
         site=rooms[0].site.id,
         partition=rooms[0].partition.name,
+        reservation=rooms[0].reservation.name if rooms[0].reservation else None,
         start=start,
         end=max(lines.end for lines in bills),
         gpus=job.gpus,

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from csched.placement.dtypes import Flags, Floats, Ints
 from csched.placement.oracle import HeldPrices, Oracle
 from csched.placement.prices import usage
-from csched.placement.problem import Flags, Floats, Ints, Problem
+from csched.placement.problem import Problem
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,6 @@ class Board:
         self.problem = problem
         self.gpus_left = problem.gpus_left.copy()
         self.power_left = problem.power_left.copy()
-        self._slots = np.arange(problem.start_slots)
 
     @staticmethod
     def of(problem: Problem, schedule: Schedule) -> "Board":
@@ -47,16 +47,15 @@ class Board:
     def fits(self, job: int) -> Flags:
         """Starts at which the job finds room for all of its hold, allowed or not; shape (P, H)."""
         problem = self.problem
-        ends = problem.row_after(self._slots + problem.hold_slots[job])
-        enough = self.gpus_left >= problem.gpus_held[job][:, None]
-        enough &= self.power_left[problem.room_site] >= problem.power[job][:, None]
-        short = np.concatenate([np.zeros((len(enough), 1), dtype=np.int64), np.cumsum(~enough, axis=1)], axis=1)
-        return np.asarray(short[:, ends] == short[:, self._slots])
+        hold = problem.hold_slots[job][:, None]
+        fits: Flags = problem.free_slots(self.gpus_left, problem.gpus_held[job]) >= hold
+        fits &= problem.free_slots(self.power_left[problem.room_site], problem.power[job]) >= hold
+        return fits
 
     def has_room(self, job: int, room: int, slot: int) -> bool:
         """Whether the job finds room for all of its hold at one start, allowed or not."""
         problem = self.problem
-        end = int(problem.row_after(np.array([slot + problem.hold_slots[job]]))[0])
+        end = int(problem.row_after(np.array([slot + problem.hold_slots[job, room]]))[0])
         free = self.gpus_left[room, slot:end].min() >= problem.gpus_held[job, room]
         return bool(free and self.power_left[problem.room_site[room], slot:end].min() >= problem.power[job, room])
 
@@ -74,7 +73,7 @@ class Board:
 
     def _take(self, job: int, room: int, slot: int, sign: int) -> None:
         problem = self.problem
-        end = int(problem.row_after(np.array([slot + problem.hold_slots[job]]))[0])
+        end = int(problem.row_after(np.array([slot + problem.hold_slots[job, room]]))[0])
         self.gpus_left[room, slot:end] -= sign * problem.gpus_held[job, room]
         self.power_left[problem.room_site[room], slot:end] -= sign * problem.power[job, room]
 
@@ -95,7 +94,7 @@ def insert(oracle: Oracle, board: Board, schedule: Schedule, jobs: Ints, held: H
 
 def big_first(problem: Problem) -> Ints:
     """Jobs with the most GPU-slots first; of equals, higher priority, then the order of arrival."""
-    size = problem.gpus_held.max(axis=1, initial=0) * problem.hold_slots
+    size = problem.gpus_held.max(axis=1, initial=0) * problem.longest_hold
     priority = np.array([job.priority for job in problem.jobs], dtype=np.int64)
     return np.lexsort((np.arange(len(problem.jobs)), -priority, -size)).astype(np.int64)
 

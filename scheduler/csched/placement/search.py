@@ -11,9 +11,10 @@ import numpy as np
 from numba.core.event import Listener, install_listener
 
 from csched.placement import kernels
+from csched.placement.dtypes import Floats, Ints
 from csched.placement.kernels import Choice, Floor, Guide, Left, Ranks, Tables
 from csched.placement.prices import Answer, Prices, always, rent_kg, usage
-from csched.placement.problem import Floats, Ints, Problem
+from csched.placement.problem import Problem
 from csched.placement.schedule import Schedule
 from csched.placement.tables import Layout
 
@@ -43,12 +44,12 @@ class Search:
     def size(self) -> Floats:
         """GPU-slots that each job holds where it holds most; shape (J,)."""
         most: Ints = self.problem.gpus_held.max(axis=1, initial=0)
-        return np.multiply(most, self.problem.hold_slots, dtype=np.float64)
+        return np.multiply(most, self.problem.longest_hold, dtype=np.float64)
 
     def spread_kg(self) -> Floats:
         jobs = self.placeable
         spread = self.penalty_kg[jobs] - self.problem.drop_kg[jobs] - self.cheapest_kg[jobs]
-        gpu_slots = (self.problem.gpus[jobs] * self.problem.hold_slots[jobs]).astype(np.float64)
+        gpu_slots = (self.problem.gpus[jobs] * self.problem.longest_hold[jobs]).astype(np.float64)
         each: Floats = np.divide(spread, gpu_slots)
         return each
 

@@ -7,9 +7,10 @@ too early, or is one task too many, moves to where it costs least beside all oth
 import numpy as np
 
 from csched.placement.arrangement import Arrangement, Spot, Ties
+from csched.placement.dtypes import Floats
 from csched.placement.effort import Watch
 from csched.placement.priorities import make_room
-from csched.placement.problem import Floats, Problem
+from csched.placement.problem import Problem
 from csched.placement.schedule import Schedule
 
 ROUNDS = 2

@@ -1,6 +1,6 @@
 """Putting together what a decision may know."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from csched.domain.job import Job
@@ -28,7 +28,8 @@ def assemble(
         InputError: unknown hardware, or a zone that the carbon source does not know.
         Unavailable: a remote carbon source that does not answer.
     """
-    longest_s = max((job.time_limit_s for job in jobs), default=0)
+    hardware = hardware_of(fleet)
+    longest_s = max((_longest_s(job, hardware) for job in jobs), default=0)
     zones = sorted({site.grid_zone for site in fleet.sites})
     until = now + timedelta(seconds=horizon_s + longest_s + slot_s)
     return Snapshot(
@@ -36,7 +37,7 @@ def assemble(
         horizon_s=horizon_s,
         slot_s=slot_s,
         fleet=fleet,
-        hardware=hardware_of(fleet),
+        hardware=hardware,
         jobs=tuple(jobs),
         running=tuple(running),
         carbon=carbon_source.outlook(zones, now, now, until),
@@ -44,3 +45,8 @@ def assemble(
         held=tuple(held),
         standing=standing.for_jobs([job.job for job in jobs]) if standing else None,
     )
+
+
+def _longest_s(job: Job, hardware: Iterable[str]) -> int:
+    """The job's limit on the hardware where it takes longest."""
+    return max(map(job.limit_s_on, hardware)) if job.runtime_factors else job.time_limit_s

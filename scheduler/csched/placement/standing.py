@@ -6,9 +6,10 @@ What cannot be used is left away, and the plan begins there as if nothing had st
 
 import numpy as np
 
+from csched.placement.dtypes import Flags
 from csched.placement.effort import Found
 from csched.placement.prices import Prices, prices_of
-from csched.placement.problem import Flags, Problem
+from csched.placement.problem import Problem
 from csched.placement.schedule import Board, Schedule
 
 MOST_PRICE_KG = 1e6

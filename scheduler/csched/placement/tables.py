@@ -1,12 +1,15 @@
 """A problem laid out for the kernels, with true run lengths or, where there are too many of them, rounded ones."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
+from csched.placement.dtypes import Floats, Ints, Slots
 from csched.placement.kernels import Left, Rent, Tables
 from csched.placement.prices import Prices
-from csched.placement.problem import UNCAPPED, Floats, Ints, Problem
+from csched.placement.problem import Problem
+from csched.placement.timeline import UNCAPPED
 
 MOST_ENTRIES = 4_000_000
 """Of the table of integrals: 32 MB."""
@@ -20,7 +23,7 @@ class Layout:
         self.problem = problem
         never = np.full(len(problem.rooms), np.iinfo(np.int64).max)
         self.fewest_gpus = never if bundled else problem.gpus_left.min(axis=1)
-        self.hold = np.minimum(problem.hold_slots, problem.row_slots[-1] + 1)
+        self.hold: Slots = np.minimum(problem.hold_slots, np.int32(problem.row_slots[-1] + 1))
         """A longer hold covers no more rows."""
         self.slots = problem.start_slots + int(self.hold.max(initial=1))
         self.row_of = problem.row_after(np.arange(self.slots + 1))
@@ -29,14 +32,10 @@ class Layout:
         self.runs = max(1, MOST_ENTRIES // (len(zones) * problem.start_slots))
         """How many lengths of run a table may have."""
         self._room_of_zone = np.array([self.zone_of.tolist().index(zone) for zone in range(len(zones))], dtype=np.int64)
-        self.nominal = np.full((len(problem.power_nominal), self.slots + 1), UNCAPPED)
-        inside = problem.row_slots <= self.slots
-        self.nominal[:, problem.row_slots[inside]] = problem.power_nominal[:, inside]
         self.capped: Ints = np.where((problem.power_nominal < UNCAPPED).any(axis=1), 1, 0)
-        spread = problem.power_nominal.min(axis=1) < problem.power_nominal.max(axis=1)
-        self.varies = spread.astype(np.int64)
+        self._runtimes_s, self._runtime_of = _distinct_columns(problem.runtime_s)
 
-    def tables(self, jobs: Ints | slice, runtimes_s: Ints, run_of: Ints) -> Tables:
+    def tables(self, jobs: Ints | slice, runtimes_s: Ints, run_of: Slots) -> Tables:
         """Tables of some jobs with these lengths of run; views of the problem where `jobs` is a slice."""
         problem = self.problem
         integrals = problem.integrals(runtimes_s)[self._room_of_zone]
@@ -44,6 +43,7 @@ class Layout:
             hold=self.hold[jobs],
             gpus_held=problem.gpus_held[jobs],
             power=problem.power[jobs],
+            copies=problem.copies[jobs],
             first=problem.first[jobs],
             last=problem.last[jobs],
             kg_per_intensity=problem.kg_per_intensity[jobs],
@@ -58,8 +58,8 @@ class Layout:
             zone_of=self.zone_of,
             site_of=problem.room_site,
             capped=self.capped,
-            nominal=self.nominal,
-            varies=self.varies,
+            gapped=problem.gapped,
+            nominal=Left(problem.gpus_nominal, problem.power_nominal),
             row_of=self.row_of,
             ramp=np.arange(problem.start_slots, dtype=np.float64),
             left=Left(problem.gpus_left, problem.power_left),
@@ -68,25 +68,32 @@ class Layout:
 
     def rounded(self) -> Tables:
         """All jobs; lengths of run are rounded to the finest step that the table has room for."""
-        runtimes_s = self.problem.runtime_s
+        runtimes_s = self._runtimes_s
         step_s = 1
         while len(np.unique(-(-runtimes_s // step_s))) > self.runs:
             step_s *= 2
         middle = np.maximum(1, np.round(runtimes_s / step_s).astype(np.int64) * step_s)
         each, run_of = np.unique(middle, return_inverse=True)
-        return self.tables(slice(None), each, run_of)
+        return self.tables(slice(None), each, self._by_room(run_of))
 
     def exact(self) -> Iterator[tuple[Ints | slice, Tables]]:
         """All jobs with their true lengths of run, in as many parts as the table needs: (jobs, tables)."""
-        each, run_of = np.unique(self.problem.runtime_s, return_inverse=True)
+        each, run_of = np.unique(self._runtimes_s, return_inverse=True)
         if len(each) <= self.runs:
-            yield slice(None), self.tables(slice(None), each, run_of)
+            yield slice(None), self.tables(slice(None), each, self._by_room(run_of))
             return
-        by_run = np.argsort(run_of, kind="stable")
-        edges = np.searchsorted(run_of[by_run], np.arange(0, len(each) + self.runs, self.runs))
-        for part, first in enumerate(range(0, len(each), self.runs)):
-            jobs = np.sort(by_run[edges[part] : edges[part + 1]])
-            yield jobs, self.tables(jobs, each[first : first + self.runs], run_of[jobs] - first)
+        rows, row_of = np.unique(self._runtimes_s, axis=0, return_inverse=True)
+        most = max(1, self.runs // rows.shape[1])
+        by_row = np.argsort(row_of, kind="stable")
+        edges = np.searchsorted(row_of[by_row], np.arange(0, len(rows) + most, most))
+        for begin, end in pairwise(edges.tolist()):
+            jobs = np.sort(by_row[begin:end])
+            each, run_of = np.unique(self._runtimes_s[jobs], return_inverse=True)
+            yield jobs, self.tables(jobs, each, self._by_room(run_of))
+
+    def _by_room(self, run_of: Ints) -> Slots:
+        """Indices of lengths of run, given by distinct column, by room; shape (J, P)."""
+        return np.ascontiguousarray(run_of.astype(np.int32)[:, self._runtime_of])
 
     def rent(self, prices: Prices) -> Rent:
         return Rent(self._prefix(prices.gpu), self._prefix(prices.power))
@@ -95,3 +102,18 @@ class Layout:
         before = np.zeros((len(prices), len(self.problem.row_slots) + 1))
         np.cumsum(prices, axis=1, out=before[:, 1:])
         return np.ascontiguousarray(before[:, self.row_of])
+
+
+def _distinct_columns(runtimes_s: Slots) -> tuple[Ints, Ints]:
+    """The columns that differ, at least one, shape (J, n); and for each room the index of its own, shape (P,).
+
+    Rooms of one hardware, and all of them for jobs without factors, have equal columns.
+    """
+    kept: list[int] = []
+    of_room: list[int] = []
+    for room in range(runtimes_s.shape[1]):
+        same = (index for index, one in enumerate(kept) if np.array_equal(runtimes_s[:, one], runtimes_s[:, room]))
+        of_room.append(next(same, len(kept)))
+        if of_room[-1] == len(kept):
+            kept.append(room)
+    return runtimes_s[:, kept].astype(np.int64), np.array(of_room, dtype=np.int64)
