@@ -17,7 +17,7 @@ import numpy as np
 from csched.domain.job import Dependency, DependencyKind
 from csched.domain.run import JobState
 from csched.domain.verdict import Reason, ReasonCode
-from csched.placement.dtypes import Ints
+from csched.placement.dtypes import Ints, Slots
 from csched.placement.problem import Problem
 
 
@@ -167,7 +167,7 @@ class Dependencies:
         empty = first > last
         return replace(problem, first=np.where(empty, problem.start_slots, first), last=np.where(empty, -1, last))
 
-    def _soonest(self, job: int, first: Ints, last: Ints) -> int:
+    def _soonest(self, job: int, first: Slots, last: Slots) -> int:
         """First slot in which the jobs it waits for could have come so far, were each alone."""
         soonest = 0
         for wait in self.before.get(job, ()):
