@@ -4,6 +4,7 @@ Costs are floored to integers and caps of power are coarsened upwards, hence the
 true cost; whether the schedule it finds is valid is for the caller to see.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -36,17 +37,9 @@ def prove(oracle: Oracle, candidates: Columns, hint: Schedule, *, work: float, w
 
     `work` is in CP-SAT's deterministic seconds; the wall clock is a backstop.
     """
-    model = cp_model.CpModel()
-    chosen = [model.new_bool_var("") for _ in candidates.job]
-    _each_job_once(model, candidates, chosen)
-    for columns, amount, most in _limits(oracle, candidates):
-        if watch.over(BUILT_UNTIL):
-            return None
-        model.add(cp_model.LinearExpr.weighted_sum([chosen[column] for column in columns], amount) <= most)
-    model.minimize(cp_model.LinearExpr.weighted_sum(chosen, candidates.cost_units.tolist()))
-    hinted = (candidates.room == hint.room[candidates.job]) & (candidates.slot == hint.slot[candidates.job])
-    for variable, value in zip(chosen, hinted.tolist(), strict=True):
-        model.add_hint(variable, value)
+    model = _model(oracle, candidates, hint, watch)
+    if model is None:
+        return None
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = seed
@@ -58,20 +51,40 @@ def prove(oracle: Oracle, candidates: Columns, hint: Schedule, *, work: float, w
     if status not in {cp_model.OPTIMAL, cp_model.FEASIBLE}:
         return None
     schedule = Schedule.empty(oracle.problem)
-    for index in np.flatnonzero([solver.boolean_value(variable) for variable in chosen]):
+    for index in np.flatnonzero(solver.response_proto.solution):
         schedule.room[candidates.job[index]] = candidates.room[index]
         schedule.slot[candidates.job[index]] = candidates.slot[index]
     bound = np.floor(solver.best_objective_bound) / candidates.scale
     return Proof(schedule, float(bound), optimal=status == cp_model.OPTIMAL)
 
 
-def _each_job_once(model: cp_model.CpModel, candidates: Columns, chosen: list[cp_model.IntVar]) -> None:
-    """Each job starts once or is left out."""
-    of_job: dict[int, list[cp_model.IntVar]] = {}
-    for job, variable in zip(candidates.job.tolist(), chosen, strict=True):
-        of_job.setdefault(job, []).append(variable)
-    for variables in of_job.values():
-        model.add_exactly_one(variables)
+def _model(oracle: Oracle, candidates: Columns, hint: Schedule, watch: Watch) -> cp_model.CpModel | None:
+    """One variable for each candidate, in their order; None where the time for writing it down ended.
+
+    Written into the protocol buffer: expressions of so many variables would take ten times as long to make.
+    """
+    model = cp_model.CpModel()
+    proto = model.proto
+    for _ in candidates.job:
+        proto.variables.add().domain.extend([0, 1])
+    by_job = np.argsort(candidates.job, kind="stable")
+    edges = np.flatnonzero(np.diff(candidates.job[by_job], prepend=-1, append=-1))
+    for first, end in itertools.pairwise(edges.tolist()):  # each job starts once or is left out
+        proto.constraints.add().exactly_one.literals.extend(by_job[first:end].tolist())
+    for columns, amount, most in _limits(oracle, candidates):
+        if watch.over(BUILT_UNTIL):
+            return None
+        limit = proto.constraints.add().linear
+        limit.vars.extend(columns.tolist())
+        limit.coeffs.extend(amount.tolist())
+        limit.domain.extend([0, most])
+    every = range(len(candidates.job))
+    proto.objective.vars.extend(every)
+    proto.objective.coeffs.extend(candidates.cost_units.tolist())
+    hinted = (candidates.room == hint.room[candidates.job]) & (candidates.slot == hint.slot[candidates.job])
+    proto.solution_hint.vars.extend(every)
+    proto.solution_hint.values.extend(hinted.astype(np.int64).tolist())
+    return model
 
 
 def _limits(oracle: Oracle, candidates: Columns) -> Iterator[tuple[Ints, Ints, int]]:
