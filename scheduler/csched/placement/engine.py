@@ -93,7 +93,7 @@ def _searched(problem: Problem, budget: SolveBudget, watch: Watch) -> Solution:
 
 
 def _with_proof(problem: Problem, found: Solution, budget: SolveBudget, watch: Watch) -> Solution:
-    if len(problem.jobs) > MOST_PROVEN_JOBS or budget.work == 0:
+    if len(problem.jobs) > MOST_PROVEN_JOBS or budget.work == 0 or watch.near:
         return found
     with watch.stage("proof"):
         try:
