@@ -145,6 +145,7 @@ class App:
             self.clock,
             horizon_s=int(self.settings.horizon.total_seconds()),
             slot_s=int(self.settings.slot.total_seconds()),
+            end_quantile=self.settings.end_quantile,
         )
 
     @property

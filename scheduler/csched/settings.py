@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     slot: Duration = timedelta(minutes=15)
     budget: Duration = timedelta(seconds=20)
     """Wall-clock limit of one solve; it ends well before the next plan is due."""
+    end_quantile: float | None = Field(default=None, gt=0, le=1)
+    """GPUs of running jobs count as free once this share of their user's earlier runs would have ended; null: at the
+    time limit."""
     plan_every: Duration = timedelta(seconds=30)
     poll_every: Duration = timedelta(seconds=1)
     carbon_every: Duration = timedelta(minutes=30)

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from csched.domain.job import Job
+from csched.domain.run import JobState
 from csched.domain.site import Fleet
-from csched.domain.snapshot import Occupation, Snapshot, StandingPlan
+from csched.domain.snapshot import Occupation, Snapshot, StandingPlan, Usage
 from csched.ports import CarbonSource
 from csched.topology.catalogue import hardware_of
 
@@ -21,6 +22,8 @@ def assemble(
     drained: Mapping[str, str] | None = None,
     held: Sequence[str] = (),
     standing: StandingPlan | None = None,
+    ended: Mapping[str, JobState] | None = None,
+    usage: Sequence[Usage] = (),
 ) -> Snapshot:
     """One frozen view, with an outlook that reaches past the end of the longest job that starts in the last slot.
 
@@ -43,6 +46,8 @@ def assemble(
         carbon=carbon_source.outlook(zones, now, now, until),
         drained=drained or {},
         held=tuple(held),
+        ended=ended or {},
+        usage=tuple(usage),
         standing=standing.for_jobs([job.job for job in jobs]) if standing else None,
     )
 

@@ -76,7 +76,7 @@ def to_order(row: JobRow, attempt: AttemptRow, body: str) -> DispatchOrder:
         site=placement.site,
         partition=placement.partition,
         gpus=job.gpus,
-        time_limit_s=job.time_limit_s,
+        time_limit_s=attempt.time_limit_s or job.time_limit_s,
         array=ArrayTask.model_validate(row.array) if row.array else None,
         components=job.components,
         script=Script.model_validate({**row.script, "body": body}),

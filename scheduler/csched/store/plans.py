@@ -33,12 +33,14 @@ class Plans(Part):
         *,
         snapshot: Snapshot | None = None,
         options: Mapping[str, Sequence[SiteOption]] | None = None,
+        limits_s: Mapping[str, int] | None = None,
     ) -> tuple[Placement, ...]:
         """Keep the plan; return the placements that are due and stood, each with its dispatch intent written.
 
         `seen` is the revision of each job that the plan was made from. A placement falls where its job was held,
         changed, cancelled or dispatched since, or its site drained; that job waits for the next plan.
-        `options` (by `Job.job`) are kept as the verdicts of the jobs that are due.
+        `options` (by `Job.job`) are kept as the verdicts of the jobs that are due; `limits_s` are the time limits of
+        jobs that have another one where they are placed.
         """
         now = self._clock.now()
         with self._database.write() as session:
@@ -57,7 +59,7 @@ class Plans(Part):
                     continue
                 _place(session, row, placement, plan_id, placed.get(require_id(row.id)))
                 if placement.start <= max(now, plan.now) and gate.lets(row):
-                    _intend(session, row, placement, now)
+                    _intend(session, row, placement, now, (limits_s or {}).get(placement.job))
                     _keep_verdicts(session, row, plan_id, (options or {}).get(placement.job))
                     due.append(placement)
             for unplaced in plan.unplaced:
@@ -136,7 +138,7 @@ def _unplace(session: Session, row: JobRow, reason: str | None) -> None:
         row.reason = reason
 
 
-def _intend(session: Session, row: JobRow, placement: Placement, now: datetime) -> None:
+def _intend(session: Session, row: JobRow, placement: Placement, now: datetime, limit_s: int | None) -> None:
     """Write down that the job is about to be started, under a fresh id: from now on it is never placed again."""
     advance(row, JobState.CONFIGURING)
     row.attempts += 1
@@ -150,6 +152,7 @@ def _intend(session: Session, row: JobRow, placement: Placement, now: datetime) 
             number=row.attempts,
             placement=document(placement),
             intended=now,
+            time_limit_s=limit_s,
         )
     )
 

@@ -122,6 +122,8 @@ class AttemptRow(SQLModel, table=True):
     job_id: int = Field(foreign_key="jobs.id", index=True)
     number: int
     placement: Document = Field(sa_column=Column(JSON, nullable=False))
+    time_limit_s: int | None = None
+    """Where it is placed; null: the job's own."""
     intended: datetime = Field(sa_type=Utc)
     handed_over: datetime | None = Field(default=None, sa_type=Utc)
     ended: datetime | None = Field(default=None, sa_type=Utc)

@@ -2,20 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Final
 
-from csched.accounting.costs import it_kw
 from csched.domain.hardware import Hardware
 from csched.domain.plan import Placement, Plan, SiteOption
 from csched.domain.run import JobState
 from csched.domain.site import Fleet
-from csched.domain.snapshot import Occupation, Snapshot, StandingPlan
+from csched.domain.snapshot import Snapshot, StandingPlan
 from csched.placement.explain import options
 from csched.placement.snapshots import assemble
 from csched.ports import CarbonSource, Clock, Policies
 from csched.store.attempts import Attempts
 from csched.store.job_rows import ALIVE
+from csched.store.occupations import Occupations, limit_at_s, month_of, parts, summed
 from csched.store.records import JobRecord
 from csched.store.repository import Repository
 
@@ -35,6 +34,8 @@ class StoreWorld:
     clock: Clock
     horizon_s: int
     slot_s: int
+    end_quantile: float | None = None
+    """See Occupations."""
     _snapshot: Snapshot | None = field(default=None, init=False)
     _standing: StandingPlan | None = field(default=None, init=False)
     _seen: Mapping[int, int] = field(default_factory=dict, init=False)
@@ -43,18 +44,23 @@ class StoreWorld:
         now = self.clock.now()
         pending = self.store.jobs(states=[JobState.PENDING])
         alive = self.store.jobs(states=ALIVE)
+        waits = self.store.waits([record.job for record in pending])
+        held = self._occupations(alive)
+        month = month_of(now)
         self._seen = {record.id: record.revision for record in pending}
         self._snapshot = assemble(
             self.fleet,
-            [record.job for record in pending],
+            [waits.job(record.job) for record in pending],
             self.carbon,
             now,
             self.horizon_s,
             self.slot_s,
-            running=[self._occupation(record) for record in alive if self._known(record)],
+            running=[part for record in alive for part in held.of(record)],
             drained={drain.site: drain.reason for drain in self.store.drains() if drain.site in self._sites()},
             held=[record.job.job for record in pending if record.hold is not None],
             standing=self._standing_plan(),
+            ended=waits.ended,
+            usage=summed([*self.store.usage(month), *held.usage(alive, month)]),
         )
         return self._snapshot
 
@@ -62,7 +68,13 @@ class StoreWorld:
         snapshot = self._snapshot
         if snapshot is None:
             raise ValueError("a plan is committed to the world whose snapshot it was made from")
-        due = self.store.commit(plan, self._seen, snapshot=snapshot, options=self._options(snapshot, plan))
+        due = self.store.commit(
+            plan,
+            self._seen,
+            snapshot=snapshot,
+            options=self._options(snapshot, plan),
+            limits_s=self._limits_s(snapshot, plan),
+        )
         self._standing = StandingPlan.of(plan, snapshot.standing)
         return due
 
@@ -96,36 +108,23 @@ class StoreWorld:
         excepted = [job for job in due[_MOST_EXPLAINED:] if any(verdict.exceptions for verdict in verdicts[job])]
         return {job: options(snapshot, verdicts, plan, job) for job in [*due[:_MOST_EXPLAINED], *excepted]}
 
-    def _occupation(self, record: JobRecord) -> Occupation:
-        """What a living job holds; at least one more slot where it should have ended by now."""
-        placement = record.placement
-        if placement is None:
-            raise ValueError(f"job {record.id} is alive and has no placement")
-        hardware = self._hardware_of(placement)
-        start = record.start or placement.start
-        until = start + timedelta(seconds=record.job.time_limit_s)
-        return Occupation(
-            job=record.job.job,
-            site=placement.site,
-            partition=placement.partition,
-            gpus_held=hardware.gpus_held(record.job.gpus),
-            it_kw=it_kw(record.job.gpus, hardware.kw_per_gpu, record.job.load),
-            until=max(until, self.clock.now() + timedelta(seconds=self.slot_s)),
-        )
+    def _occupations(self, alive: Sequence[JobRecord]) -> Occupations:
+        users = {record.user for record in alive if record.user} if self.end_quantile is not None else set()
+        past = self.store.past_shares(users)
+        return Occupations(self.fleet, self.hardware, self.clock.now(), self.slot_s, self.end_quantile, past)
 
-    def _known(self, record: JobRecord) -> bool:
-        """False for a job at a partition that has left the fleet: it holds nothing that could be given to others."""
-        placement = record.placement
-        return (
-            placement is not None
-            and placement.site in self._sites()
-            and any(partition.name == placement.partition for partition in self.fleet.site(placement.site).partitions)
-        )
+    def _limits_s(self, snapshot: Snapshot, plan: Plan) -> Mapping[str, int]:
+        """The time limits of jobs that take longer on some hardware than stated, where they start now."""
+        factored = {job.job: job for job in snapshot.jobs if job.runtime_factors}
+        hardware = {(site.id, each.name): each.hardware for site in self.fleet.sites for each in site.partitions}
+        return {
+            placement.job: max(
+                limit_at_s(factored[placement.job], hardware[placement.site, partition])
+                for partition, _ in parts(placement)
+            )
+            for placement in plan.placements
+            if placement.job in factored
+        }
 
     def _sites(self) -> set[str]:
         return {site.id for site in self.fleet.sites}
-
-    def _hardware_of(self, placement: Placement) -> Hardware:
-        partitions = self.fleet.site(placement.site).partitions
-        named = next(partition.hardware for partition in partitions if partition.name == placement.partition)
-        return self.hardware[named]

@@ -26,6 +26,7 @@ def upgrade() -> None:
         "jobs", sa.Column("kill_on_invalid_dependency", sa.Boolean(), nullable=False, server_default=sa.false())
     )
     op.add_column("jobs", sa.Column("script_sha256", sa.String(), nullable=True))
+    op.add_column("attempts", sa.Column("time_limit_s", sa.Integer(), nullable=True))
     op.create_index("ix_jobs_array_job", "jobs", ["array_job"])
     op.create_index("ix_jobs_depends", "jobs", ["depends"])
     _move_bodies(scripts)
