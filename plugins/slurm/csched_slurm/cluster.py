@@ -155,7 +155,8 @@ class PartitionLimits(Value):
     state: str
     """UP, DOWN, DRAIN or INACTIVE; only UP starts jobs, UP and DOWN take them."""
     nodes: tuple[str, ...] = ()
-    default: bool = False
+    default: bool | None = None
+    """Where jobs go that name none; newer slurmrestds do not tell."""
     max_time_s: int | None = None
     """None is no limit."""
     default_time_s: int | None = None
@@ -171,8 +172,8 @@ class PartitionLimits(Value):
     """The QOS whose limits hold for the whole partition."""
     priority_tier: int | None = None
     preempt_mode: str | None = None
-    exclusive: bool = False
-    """Whole nodes only."""
+    exclusive: bool | None = None
+    """Whole nodes only; slurmrestd does not tell."""
 
 
 class ClusterReservation(Value):

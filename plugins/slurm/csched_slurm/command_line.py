@@ -209,7 +209,7 @@ class CommandLine(CommandLineObserver):
         return self._order("scontrol", "hold", str(job_id))
 
     def cancel(self, job_id: int) -> OrderAnswer:
-        return self._order("scancel", str(job_id))
+        return self._order("scancel", "--verbose", str(job_id))
 
     def requeue(self, job_id: int, *, hold: bool = True) -> OrderAnswer:
         return self._order("scontrol", "requeuehold" if hold else "requeue", str(job_id))
@@ -218,7 +218,7 @@ class CommandLine(CommandLineObserver):
         return self._order("scontrol", "update", f"JobId={job_id}", *commands.update_words(change))
 
     def signal(self, job_id: int, signal: str) -> OrderAnswer:
-        return self._order("scancel", "--batch", f"--signal={signal}", str(job_id))
+        return self._order("scancel", "--verbose", "--batch", f"--signal={signal}", str(job_id))
 
     def _order(self, *command: str) -> OrderAnswer:
         return commands.read_order(self._end_of(command))

@@ -142,16 +142,21 @@ def read_order(end: Ended | Cut) -> OrderAnswer:
     """What the end of scontrol or scancel says of the order."""
     if isinstance(end, Cut):
         return Unknown(end.why)
-    if end.code == 0:
+    if end.code == 0 and "error:" not in end.stderr:  # scancel succeeds with a job that it does not find
         return Done()
     return Refused(end.words) if _refused(end) else Unknown(end.words)
+
+
+def plainly_refused(words: str) -> bool:
+    """Whether these words of Slurm's are a refusal, and no loss of the answer."""
+    return not _NO_ANSWER.search(words) and any(refusal in words for refusal in _REFUSALS)
 
 
 def _refused(end: Ended) -> bool:
     if _NO_ANSWER.search(end.stderr):
         return False
     return (
-        any(words in end.stderr for words in _REFUSALS)
+        plainly_refused(end.stderr)
         or _BY_A_PLUGIN.search(end.stderr) is not None
         or ("submission failed" not in end.stderr and _BEFORE_ANY_CALL.search(end.stderr) is not None)
     )

@@ -18,7 +18,7 @@ from slurm_lab.layout import NEW, Cluster, Layout, dbd
 from slurm_lab.processes import Daemon, Processes, succeeds, wait_for
 
 USERS: Final = ("csched", "alice", "bob")
-"""csched runs csched and is an operator of every cluster; alice and bob are people with jobs."""
+"""csched runs csched, and may hold and release everybody's jobs; alice and bob are people with jobs."""
 ACCOUNTS: Final = {"csched": ("csched",), "physics": ("alice", "csched"), "health": ("bob", "csched")}
 
 
@@ -122,7 +122,7 @@ class Lab:
         """Words before a command so that it is run as this user, with this cluster's release of Slurm."""
         if self.layout.cluster(cluster).release == NEW:
             return newer_slurm.inside(self._holder_pid, self._newer_root, user, [])
-        return ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"] if user else []
+        return ["/usr/bin/setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"] if user else []
 
     def token(self, cluster: str, user: str, lifespan_s: int = 3600) -> str:
         """A token for slurmrestd, made by root as a site's admin may."""
@@ -262,18 +262,19 @@ class Lab:
         for release in self.layout.releases:
             clusters = [cluster for cluster in self.layout.clusters if cluster.release == release]
             first = clusters[0].name
-            for entry in _accounts(clusters):
+            for entry in _accounts(clusters, "Administrator" if release == NEW else "Operator"):
                 self.run(first, ["sacctmgr", "--immediate", *entry])
 
 
-def _accounts(clusters: Sequence[Cluster]) -> Iterator[list[str]]:
-    """sacctmgr's words for clusters, accounts and users, in order."""
+def _accounts(clusters: Sequence[Cluster], level: str) -> Iterator[list[str]]:
+    """sacctmgr's words for clusters, accounts and users, in order. `level` is csched's: 24.11 lets no operator write an
+    admin comment."""
     yield ["add", "cluster", ",".join(cluster.name for cluster in clusters)]
     yield ["add", "qos", "urgent", "set", "priority=100"]
     for account, users in ACCOUNTS.items():
         yield ["add", "account", account, f"Description={account}", "Organization=lab", "QosLevel=normal,urgent"]
         yield ["add", "user", ",".join(users), f"Account={account}"]
-    yield ["modify", "user", "csched", "set", "AdminLevel=Operator"]
+    yield ["modify", "user", "csched", "set", f"AdminLevel={level}"]
 
 
 def _add_users() -> None:

@@ -100,7 +100,7 @@ def holder(root: Path, home: Path) -> Daemon:
 def inside(holder_pid: int, root: Path, user: str | None, argv: Sequence[str]) -> list[str]:
     """This command as it is run inside; root only may enter."""
     userspec = [f"--userspec={user}:"] if user else []
-    return ["nsenter", f"--mount=/proc/{holder_pid}/ns/mnt", "chroot", *userspec, str(root), *argv]
+    return ["/usr/bin/nsenter", f"--mount=/proc/{holder_pid}/ns/mnt", "/usr/sbin/chroot", *userspec, str(root), *argv]
 
 
 def hold(root: Path, home: Path) -> None:

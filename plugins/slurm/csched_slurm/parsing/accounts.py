@@ -1,10 +1,22 @@
-"""Associations and QOS: `sacctmgr --parsable2 show ...` with the columns named here."""
+"""Associations and QOS: `sacctmgr --parsable2 show ...` with the columns named here, `GET /slurmdb/...`."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from csched_slurm.cluster import Association, Limits, Qos
-from csched_slurm.parsing.fields import resources, seconds, table, text, whole, words
+from csched_slurm.parsing.fields import (
+    at,
+    document,
+    listed,
+    minutes_as_s,
+    required,
+    resources,
+    seconds,
+    table,
+    text,
+    whole,
+    words,
+)
 
 ASSOCIATION_COLUMNS: Final = (
     "cluster,account,user,partition,qos,defaultqos,parentname,fairshare,"
@@ -58,4 +70,62 @@ def _limits(row: Mapping[str, str], per_user: str) -> Limits:
         max_tres_per_user=resources(row.get("MaxTRESPU", "")),
         max_wall_s=seconds(row["MaxWall"]),
         group_wall_s=seconds(row["GrpWall"]),
+    )
+
+
+def read_associations(answer: str | bytes) -> tuple[Association, ...]:
+    """Raises Unreadable."""
+    return tuple(
+        Association(
+            cluster=required(raw, "cluster"),
+            account=required(raw, "account"),
+            user=text(raw.get("user")),
+            partition=text(raw.get("partition")),
+            qos=frozenset(words(raw.get("qos"))),
+            default_qos=text(at(raw, "default.qos")),
+            parent=text(raw.get("parent_account")),
+            fair_share=whole(raw.get("shares_raw")),
+            limits=Limits(
+                max_jobs=whole(at(raw, "max.jobs.active")),
+                max_submit=whole(at(raw, "max.jobs.total")),
+                group_jobs=whole(at(raw, "max.jobs.per.count")),
+                group_submit=whole(at(raw, "max.jobs.per.submitted")),
+                group_tres=resources(at(raw, "max.tres.total")),
+                group_tres_minutes=resources(at(raw, "max.tres.group.minutes")),
+                max_tres_per_job=resources(at(raw, "max.tres.per.job")),
+                max_wall_s=minutes_as_s(at(raw, "max.jobs.per.wall_clock")),
+                group_wall_s=minutes_as_s(at(raw, "max.per.account.wall_clock")),
+            ),
+        )
+        for raw in listed(document(answer), "associations")
+    )
+
+
+def read_qos(answer: str | bytes) -> tuple[Qos, ...]:
+    """v0.0.40 and later; v0.0.38 leaves GrpTRESMins and GrpSubmit out, so that a limit would be missed.
+
+    Raises:
+        Unreadable.
+    """
+    return tuple(_qos(raw) for raw in listed(document(answer), "qos"))
+
+
+def _qos(raw: Mapping[str, Any]) -> Qos:
+    most = at(raw, "limits.max") or {}
+    return Qos(
+        name=required(raw, "name"),
+        priority=whole(raw.get("priority")) or 0,
+        flags=frozenset(words(raw.get("flags"))),
+        limits=Limits(
+            max_jobs=whole(at(most, "jobs.active_jobs.per.user")),
+            max_submit=whole(at(most, "jobs.per.user")),
+            group_jobs=whole(at(most, "active_jobs.count")),
+            group_submit=whole(at(most, "jobs.count")),
+            group_tres=resources(at(most, "tres.total")),
+            group_tres_minutes=resources(at(most, "tres.minutes.total")),
+            max_tres_per_job=resources(at(most, "tres.per.job")),
+            max_tres_per_user=resources(at(most, "tres.per.user")),
+            max_wall_s=minutes_as_s(at(most, "wall_clock.per.job")),
+            group_wall_s=minutes_as_s(at(most, "wall_clock.per.qos")),
+        ),
     )

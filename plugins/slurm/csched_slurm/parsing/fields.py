@@ -18,6 +18,10 @@ _MIB: Final = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2, "P": 1024**3}
 _GPUS: Final = re.compile(r"gpu(?::[^:(,]+)?:(\d+)\(IDX:([^)]*)\)")
 
 
+_NOTHING_FOUND: Final = 9003
+"""22.05's slurmdbd calls an empty answer an error."""
+
+
 class Unreadable(ValueError):
     """An answer that is not what csched knows of Slurm."""
 
@@ -30,7 +34,7 @@ def document(text: str | bytes) -> Mapping[str, Any]:
         raise Unreadable(f"the answer is not JSON: {error}") from error
     if not isinstance(answer, dict):
         raise Unreadable("the answer is not a JSON object")
-    if answer.get("errors"):
+    if error_numbers(answer) - {_NOTHING_FOUND} or (answer.get("errors") and not error_numbers(answer)):
         raise Unreadable(errors(answer))
     return answer
 

@@ -31,12 +31,12 @@ def read_printed_partitions(printed: str) -> tuple[PartitionLimits, ...]:
 
 
 def _of_json(raw: Mapping[str, Any]) -> PartitionLimits:
-    nodes = raw.get("nodes")
+    nodes, flags = raw.get("nodes"), raw.get("flags")
     return PartitionLimits(
         name=required(raw, "name"),
         state=(words(at(raw, "partition.state", "state")) or ("UNKNOWN",))[0],
         nodes=hosts(nodes.get("configured") if isinstance(nodes, dict) else nodes),
-        default="DEFAULT" in {flag.upper() for flag in words(at(raw, "flags"))},
+        default=None if flags is None else "DEFAULT" in {flag.upper() for flag in words(flags)},
         max_time_s=minutes_as_s(at(raw, "maximums.time", "max_time_limit")),
         default_time_s=minutes_as_s(at(raw, "defaults.time", "default_time_limit")),
         min_nodes=whole(at(raw, "minimums.nodes", "min nodes per job")),
