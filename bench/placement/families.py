@@ -65,7 +65,7 @@ def instance(family: str, jobs: int, sites: int, rho: float, seed: int, *, slots
         gpus = float((sizes * limits_h).sum()) / (rho * free_h)
     else:
         gpus = float(F_GPUS)
-        sizes = _fitted_sizes(uniform, limits_h, rho * free_h * gpus)
+        sizes = fitted_sizes(uniform, limits_h, rho * free_h * gpus)
     fleet = _fleet(shares * gpus, dice)
     running = _running(fleet, busy, drain_h, dice)
     work = _jobs(sizes, limits_h, fleet, horizon_h, dice)
@@ -82,21 +82,22 @@ def instance(family: str, jobs: int, sites: int, rho: float, seed: int, *, slots
     )
 
 
-def _sizes(uniform: np.ndarray, exponent: float) -> np.ndarray:
+def _sizes(uniform: np.ndarray, exponent: float, largest: int = LARGEST_JOB) -> np.ndarray:
     """Pareto sizes cut at the largest job; whole GPUs."""
-    tail = LARGEST_JOB**-exponent
+    tail = largest**-exponent
     return np.maximum(1, np.floor((1 - uniform * (1 - tail)) ** (-1 / exponent))).astype(np.int64)
 
 
-def _fitted_sizes(uniform: np.ndarray, limits_h: np.ndarray, demand: float) -> np.ndarray:
+def fitted_sizes(uniform: np.ndarray, limits_h: np.ndarray, demand: float, largest: int = LARGEST_JOB) -> np.ndarray:
+    """Such sizes that the jobs ask for `demand` GPU-hours in all."""
     low, high = 0.05, 6.0  # a larger exponent is smaller jobs
     for _ in range(60):
         middle = (low + high) / 2
-        if float((_sizes(uniform, middle) * limits_h).sum()) > demand:
+        if float((_sizes(uniform, middle, largest) * limits_h).sum()) > demand:
             low = middle
         else:
             high = middle
-    return _sizes(uniform, high)
+    return _sizes(uniform, high, largest)
 
 
 def _fleet(gpus: np.ndarray, dice: np.random.Generator) -> Fleet:
