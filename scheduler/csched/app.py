@@ -115,7 +115,21 @@ class App:
         from csched.local.dispatcher import LocalDispatcher
 
         self.home()
-        return LocalDispatcher(self.settings.spool, kill_wait_s=int(self.settings.kill_wait.total_seconds()))
+        here = LocalDispatcher(self.settings.spool, kill_wait_s=int(self.settings.kill_wait.total_seconds()))
+        return here if self.settings.order_key is None else self._by_site(here, self.settings.order_key)
+
+    def _by_site(self, here: Dispatcher, order_key: Path) -> Dispatcher:
+        """Jobs of sites with a Slurm cluster go to their agents' mailboxes, the others stay here."""
+        from csched.keys import read_private_key
+        from csched_slurm.core.dispatcher import MailboxDispatcher
+        from csched_slurm.core.routing import BySite
+
+        def policy_digest() -> str:
+            return self.policies_in_force().digest
+
+        mailboxes, key = self.store.mailboxes, read_private_key(order_key)
+        clusters = MailboxDispatcher(mailboxes, self.fleet, self.hardware, key, policy_digest, self.clock)
+        return BySite(mailboxes, clusters, here, {site.id for site in self.fleet.sites if site.slurm})
 
     @cached_property
     def gate(self) -> Gate:
@@ -265,6 +279,7 @@ class App:
     def resume(self, site: str) -> bool:
         """False where the site was not drained."""
         self._require_site(site)
+        self.store.mailboxes.clear_alarm(site)
         return self.store.resume(site)
 
     def _require_site(self, site: str) -> None:

@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     """Folder of policies; null is the shipped library."""
     policy_keys: Path | None = None
     """PEM file of the public keys that may sign the folder of policies; null: it needs no signature."""
+    order_key: Path | None = None
+    """Private key that signs the orders to the agents of sites with a Slurm cluster; null: all jobs run here."""
     tenant: str | None = Field(default=None, max_length=64)
     """Whose the jobs are that name no tenant. Null is nobody's: every rule that reads the tenant refuses them."""
     carbon: str = "climatology"

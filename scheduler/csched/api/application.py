@@ -7,12 +7,13 @@ from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from csched import __version__
-from csched.api import dashboard, routes
+from csched.api import agents, dashboard, routes
 from csched.api.documents import Health
 from csched.api.failures import add_handlers
 from csched.api.guard import Guard, KnownHosts
 from csched.api.identity import Application
 from csched.api.metrics import metrics_text
+from csched.api.site_agents import sites_in_trouble
 from csched.app import App
 from csched.report.words import iso
 
@@ -20,8 +21,11 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PATIENCE = timedelta(seconds=30)
 
 
-def create_api(app: App, hosts: Sequence[str] = ()) -> FastAPI:
-    """`hosts` are names by which this machine is reached besides loopback; others are refused (DNS rebinding)."""
+def create_api(app: App, hosts: Sequence[str] = (), *, with_agents: bool = True) -> FastAPI:
+    """`hosts` are names by which this machine is reached besides loopback; others are refused (DNS rebinding).
+
+    `with_agents` false leaves out what sites' agents ask for: tokens and scripts never travel in the clear.
+    """
     api = FastAPI(
         title="csched",
         version=__version__,
@@ -33,6 +37,8 @@ def create_api(app: App, hosts: Sequence[str] = ()) -> FastAPI:
     add_handlers(api)
     api.include_router(routes.router)
     api.include_router(dashboard.router)
+    if with_agents:
+        api.include_router(agents.router)
     _add_open_routes(api)
     api.add_middleware(KnownHosts, names=[*LOOPBACK, *hosts])
     api.add_middleware(Guard)
@@ -47,7 +53,8 @@ def _add_open_routes(api: FastAPI) -> None:
         """Whether the store answers (else 503), the daemon works, and when it planned last."""
         health = app.store.health()
         patience = max(_PATIENCE, 5 * app.settings.poll_every)
-        failing = sorted([*health.errors, *(["second-look"] if app.store.withdrawals().held else [])])
+        second_look = ["second-look"] if app.store.withdrawals().held else []
+        failing = sorted([*health.errors, *second_look, *sites_in_trouble(app)])
         daemon = health.poll_at is not None and app.clock.now() - health.poll_at <= patience
         return Health(
             status="ok" if daemon and not failing else "degraded",

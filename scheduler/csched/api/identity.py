@@ -11,6 +11,8 @@ from csched.store.records import JobRecord, Token
 
 COOKIE = "csched_token"
 ADMIN = "admin"
+AGENT = "agent"
+"""A site's agent: its token opens csched.api.agents and nothing else."""
 _LONGEST_SECRET = 256
 
 _bearer = HTTPBearer(auto_error=False, description="`csched token create NAME` makes one")
@@ -35,10 +37,11 @@ def identity(request: Request, credentials: Annotated[HTTPAuthorizationCredentia
 
 
 def owner_of(app: App, secret: str | None) -> Token | None:
-    """Whose secret this is; null for none, an overlong one and one that is not ASCII."""
+    """Whose secret this is; null for none, an agent's, an overlong one and one that is not ASCII."""
     if not secret or len(secret) > _LONGEST_SECRET or not secret.isascii():
         return None
-    return app.store.token(secret)
+    token = app.store.token(secret)
+    return None if token is None or token.role == AGENT else token
 
 
 def own_only(token: Token) -> str | None:

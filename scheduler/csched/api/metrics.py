@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from csched.api.site_agents import agents_metrics
 from csched.api.sites import sites_now
 from csched.app import App
 from csched.domain.plan import Plan
@@ -33,6 +34,7 @@ class _Queue(Collector):
         if newest is not None:
             yield from _plan(newest.plan)
         yield from _rules(self._app)
+        yield from agents_metrics(self._app)
         yield from _carbon(self._app)
         yield from _saved(self._app)
 

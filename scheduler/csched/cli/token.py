@@ -18,10 +18,10 @@ def command() -> None:
 @click.argument("name")
 @click.option(
     "--role",
-    type=click.Choice(["user", "admin"]),
+    type=click.Choice(["user", "admin", "agent"]),
     default="user",
     show_default=True,
-    help="A user sees and changes the jobs of NAME, an admin those of all.",
+    help="A user sees and changes the jobs of NAME, an admin those of all; an agent serves the site NAME.",
 )
 @output_options
 def create(output: Output, name: str, role: str) -> None:

@@ -96,6 +96,11 @@ class Mailboxes(Part):
                 taken.append(Letter(row.sequence, row.key_id, row.document or "", row.signature))
         return tuple(taken)
 
+    def newest(self, site: str) -> int:
+        """The highest number of an order to the site; 0 where there was none."""
+        with self._database.read() as session:
+            return session.exec(select(func.max(SiteOrderRow.sequence)).where(SiteOrderRow.site == site)).one() or 0
+
     def sites_of(self, attempts: Collection[str]) -> Mapping[str, str]:
         """Attempt -> site, of those that were ever put into a mailbox."""
         found: dict[str, str] = {}

@@ -31,8 +31,7 @@ class MailboxDispatcher:
     mailboxes: Mailboxes
     fleet: Fleet
     hardware: Mapping[str, Hardware]
-    key: Callable[[], Ed25519PrivateKey]
-    """Read when the first order is signed."""
+    key: Ed25519PrivateKey
     policy_digest: Callable[[], str]
     clock: Clock
 
@@ -91,7 +90,7 @@ class MailboxDispatcher:
         self.mailboxes.forget(attempt)
 
     def _signed(self, order: StartOrder | CancelOrder) -> Letter:
-        signed = sign(order, self.key())
+        signed = sign(order, self.key)
         return Letter(signed.sequence, signed.key_id, signed.document, signed.signature)
 
     def _cluster(self, site_id: str) -> str:

@@ -29,6 +29,17 @@ class Seen(Protocol):
 
 
 @dataclass(frozen=True)
+class Turned:
+    """An order that is not carried out."""
+
+    refusal: OrderRefusal
+    order: StartOrder | CancelOrder | None = None
+    """Null where it cannot be believed."""
+    ours: bool = False
+    """It was meant for this site and never seen before: its attempt is given back."""
+
+
+@dataclass(frozen=True)
 class Door:
     """Whose orders are taken, and for whom."""
 
@@ -36,12 +47,12 @@ class Door:
     cluster: str
     trust: Mapping[str, Ed25519PublicKey]
 
-    def admit(self, signed: SignedOrder, seen: Seen, now: datetime) -> StartOrder | CancelOrder | OrderRefusal | None:
+    def admit(self, signed: SignedOrder, seen: Seen, now: datetime) -> StartOrder | CancelOrder | Turned | None:
         """The order; None for one that was taken before; or why it is not carried out."""
         try:
             order = verify(signed, self.trust)
         except NotAuthentic as error:
-            return OrderRefusal(sequence=signed.sequence, code=error.code, message=str(error))
+            return Turned(OrderRefusal(sequence=signed.sequence, code=error.code, message=str(error)))
         known = (seen.order_at(order.sequence), seen.order_for(order.attempt, order.kind))
         if signed.sha256 in known and set(known) <= {signed.sha256, None}:
             return None
@@ -49,7 +60,8 @@ class Door:
         if fault is None:
             return order
         code, message = fault
-        return OrderRefusal(sequence=order.sequence, attempt=order.attempt, code=code, message=message)
+        refusal = OrderRefusal(sequence=order.sequence, attempt=order.attempt, code=code, message=message)
+        return Turned(refusal, order, ours=code not in {"WrongSite", "Replayed"})
 
     def _fault(
         self, order: StartOrder | CancelOrder, known: tuple[str | None, str | None], now: datetime

@@ -1,0 +1,1 @@
+"""The site's end: takes signed orders, submits each as its user exactly once, and reports what becomes of it."""
