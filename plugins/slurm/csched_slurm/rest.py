@@ -181,7 +181,7 @@ class RestObserver:
         return Known(tuple(one for one in answer.value if one.cluster == self.cluster))
 
     def qos(self) -> Answer[tuple[Qos, ...]]:
-        if self._observer_beside is not None:  # 22.05's slurmrestd leaves limits out
+        if self._observer_beside is not None:  # before v0.0.42 slurmrestd leaves limits out
             return self._observer_beside.qos()
         return self._asked("slurmdb", "qos", read_qos)
 

@@ -1,4 +1,4 @@
-"""A request as the body that slurmrestd wants, and what its answers mean, for each API that csched is tested with. Pure.
+"""A request as the body for slurmrestd, and what its answers mean, for each API that csched was tested with. Pure.
 
 v0.0.38 (Slurm 22.05) refuses a key that it does not know, yet takes a new name and forgets it. The later ones take
 unknown keys with a mere warning. So only what is known to work is sent.

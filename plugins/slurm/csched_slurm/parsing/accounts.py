@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from csched_slurm.cluster import Association, Limits, Qos
 from csched_slurm.parsing.fields import (
+    Unreadable,
     at,
     document,
     listed,
@@ -102,16 +103,18 @@ def read_associations(answer: str | bytes) -> tuple[Association, ...]:
 
 
 def read_qos(answer: str | bytes) -> tuple[Qos, ...]:
-    """v0.0.40 and later; v0.0.38 leaves GrpTRESMins and GrpSubmit out, so that a limit would be missed.
+    """v0.0.42 and later.
 
     Raises:
-        Unreadable.
+        Unreadable: also an earlier API's answer, which leaves GrpTRESMins out, so that a limit would be missed.
     """
     return tuple(_qos(raw) for raw in listed(document(answer), "qos"))
 
 
 def _qos(raw: Mapping[str, Any]) -> Qos:
     most = at(raw, "limits.max") or {}
+    if at(most, "tres.minutes.total") is None:
+        raise Unreadable("the answer leaves out the GrpTRESMins of a QOS")
     return Qos(
         name=required(raw, "name"),
         priority=whole(raw.get("priority")) or 0,
