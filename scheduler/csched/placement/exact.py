@@ -21,6 +21,8 @@ from csched.placement.timeline import UNCAPPED
 
 BUILT_UNTIL = 0.7
 """A model that takes more of the time than this to write down is given up."""
+MOST_LINEAR_COLUMNS = 25_000
+"""The linear program of all limits proves most; of more columns it alone takes longer than a proof may."""
 LEAST_S = 0.01
 _POWER_BITS = 40
 
@@ -43,7 +45,8 @@ def prove(oracle: Oracle, candidates: Columns, hint: Schedule, *, work: float, w
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = seed
-    solver.parameters.linearization_level = 2  # the linear program of all limits is what proves most
+    if len(candidates.job) <= MOST_LINEAR_COLUMNS:
+        solver.parameters.linearization_level = 2
     solver.parameters.max_deterministic_time = work
     if watch.seconds is not None:
         solver.parameters.max_time_in_seconds = max(watch.left_s, LEAST_S)
