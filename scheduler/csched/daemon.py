@@ -4,7 +4,6 @@ A failing beat is logged and shown (`Repository.health`) and tried again; it nev
 """
 
 import contextlib
-import fcntl
 import logging
 import os
 import signal
@@ -12,9 +11,8 @@ import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import FrameType
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
 import structlog
 from apscheduler.events import (
@@ -26,21 +24,15 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from csched.app import App
 from csched.domain.plan import Plan
-from csched.errors import CschedError, Refused, Unavailable
+from csched.errors import CschedError, Unavailable
+from csched.home_lock import take
+from csched.ports import RefreshableCarbon
 from csched.store.records import Health
 
 PLAN, POLL, CARBON, BILL, POLICIES = "plan", "poll", "carbon", "bill", "policies"
-LOCK_FILE: Final = "daemon.lock"
 
 _POLL_NOTED_EVERY: Final = timedelta(seconds=10)
 _LONGEST_ERROR: Final = 2000
-
-
-@runtime_checkable
-class Refreshable(Protocol):
-    """A carbon source whose values may change while the daemon runs; the climatology has nothing to refresh."""
-
-    def refresh(self) -> None: ...
 
 
 class Daemon:
@@ -62,7 +54,7 @@ class Daemon:
         """Held while a beat is moved forward, which must not happen to a scheduler that shuts down: it would wait for
         the beat, and the beat for it."""
         self._health = _HealthBook(app)
-        self._lock = _only_one(app.home())
+        self._lock = take(app.home())
         self._scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         )
@@ -73,7 +65,7 @@ class Daemon:
         self._digest: str | None = None
         if app.signed_policies is not None:
             self._add(POLICIES, self._policies, app.settings.plan_every)
-        if isinstance(app.carbon, Refreshable):
+        if isinstance(app.carbon, RefreshableCarbon):
             self._add(CARBON, app.carbon.refresh, app.settings.carbon_every)
 
     def start(self) -> None:
@@ -166,7 +158,9 @@ class Daemon:
     def _took_place(self, event: JobExecutionEvent) -> None:
         error = event.exception
         told = None if error is None else str(error) if isinstance(error, CschedError) else repr(error)
-        if told is not None:
+        if isinstance(error, CschedError):
+            self._log.error("failed", beat=event.job_id, error=told, hint=error.hint)
+        elif error is not None:  # a defect: whoever mends it needs to know where it was
             self._log.error("failed", beat=event.job_id, error=told, traceback=event.traceback)
         self._health.note(event.job_id, told)
 
@@ -210,19 +204,3 @@ def log_to_stderr() -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # what it would say, the events have told us
-
-
-def _only_one(home: Path) -> int:
-    """The lock of the home's only daemon; the system frees it however the process ends."""
-    descriptor = os.open(home / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        other = os.pread(descriptor, 32, 0).decode().strip() or "unknown"
-        os.close(descriptor)
-        raise Refused(
-            f"another csched daemon (process {other}) works on `{home}`", hint="stop that one, or set CSCHED_HOME"
-        ) from error
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    return descriptor

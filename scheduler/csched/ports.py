@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from csched.domain.carbon import CarbonOutlook
 from csched.domain.job import Job
@@ -56,6 +56,15 @@ class CarbonSource(Protocol):
             InputError: a zone that the source does not know.
             Unavailable: a remote source that does not answer and no cached values.
         """
+        ...
+
+
+@runtime_checkable
+class RefreshableCarbon(Protocol):
+    """A carbon source whose values may change while csched runs; the climatology has nothing to refresh."""
+
+    def refresh(self) -> None:
+        """Read it anew. Raises Unavailable where that fails; the last good reading stays in force."""
         ...
 
 

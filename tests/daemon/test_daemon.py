@@ -17,7 +17,7 @@ from csched.daemon import Daemon
 from csched.domain.job import DataClass, Job
 from csched.domain.plan import Plan
 from csched.domain.run import JobState, Script
-from csched.errors import Refused
+from csched.errors import Refused, Unavailable
 from csched.settings import Settings
 from csched.store.records import JobRecord
 from csched.testing.planner import everything_at
@@ -45,6 +45,27 @@ def until(reached: Callable[[], bool]) -> None:
     while not reached():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_what_was_to_be_expected_is_logged_in_one_line(app: App, capfd: pytest.CaptureFixture[str]) -> None:
+    """A defect shows where it was; a missing file does not fill the log with code."""
+    errors = iter([Unavailable("the sky is away", hint="look up"), RuntimeError("boom")])
+
+    def cycle() -> Plan | None:
+        raise next(errors)
+
+    daemon = Daemon(app, cycle=cycle)
+    daemon.start()
+    try:
+        until(lambda: "plan" in app.store.health().errors)
+        submit(app)
+        until(lambda: "boom" in app.store.health().errors["plan"])
+    finally:
+        daemon.stop()
+    expected, defect = [json.loads(line) for line in capfd.readouterr().err.splitlines() if '"failed"' in line][:2]
+    assert (expected["error"], expected["hint"]) == ("the sky is away", "look up")
+    assert "traceback" not in expected
+    assert "raise next(errors)" in defect["traceback"]
 
 
 def test_a_job_goes_the_whole_way(app: App) -> None:
