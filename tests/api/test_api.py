@@ -21,6 +21,8 @@ PROTECTED = [
     ("GET", "/api/v1/jobs/1"),
     ("DELETE", "/api/v1/jobs/1"),
     ("GET", "/api/v1/jobs/1/explain"),
+    ("GET", "/api/v1/arrays/1"),
+    ("DELETE", "/api/v1/arrays/1"),
     ("GET", "/api/v1/plans/last"),
     ("GET", "/api/v1/sites"),
     ("GET", "/api/v1/report"),
@@ -47,7 +49,7 @@ def submit(served, token: str, **body: Any) -> httpx.Response:
 def test_every_path_of_the_api_is_in_the_list_above(served) -> None:
     described = ask(served, "GET", "/openapi.json").json()["paths"]
     paths = {
-        (method.upper(), path.replace("{job_id}", "1").replace("{site}", "essonne"))
+        (method.upper(), path.replace("{job_id}", "1").replace("{array}", "1").replace("{site}", "essonne"))
         for path, methods in described.items()
         for method in methods
     }

@@ -9,9 +9,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from csched.api.identity import COOKIE, app_of, own_only, owner_of
-from csched.api.sites import sites_now
+from csched.api.sites import outlook_now, sites_now
 from csched.app import App
+from csched.domain.carbon import CarbonOutlook
 from csched.domain.run import JobState
+from csched.errors import InputError, Unavailable
 from csched.report.page import dashboard, login_form
 from csched.store.records import Token
 
@@ -59,14 +61,23 @@ def style() -> Response:
 def _dashboard(app: App, token: Token) -> str:
     records = app.store.jobs(states=_ALIVE, user=own_only(token), limit=_SHOWN_JOBS)
     newest = app.store.plan()
-    lines, outlook = sites_now(app)
+    outlook, carbon = _carbon(app)
     return dashboard(
         user=f"{token.name} ({token.role})",
         now=app.clock.now(),
         records=records,
         plan=newest.plan if newest else None,
-        sites=lines,
-        carbon=f"{outlook.source}, method {outlook.method}",
+        sites=sites_now(app, outlook),
+        carbon=carbon,
         entries=app.store.ledger(user=own_only(token)),
         errors=app.store.health().errors,
     )
+
+
+def _carbon(app: App) -> tuple[CarbonOutlook | None, str]:
+    """The intensities of now and whence they are; the page shows the queue also while no source can be read."""
+    try:
+        outlook = outlook_now(app)
+    except (InputError, Unavailable) as error:
+        return None, f"unknown, {error}"
+    return outlook, f"{outlook.source}, method {outlook.method}"

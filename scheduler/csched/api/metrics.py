@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from csched.api.site_agents import agents_metrics
-from csched.api.sites import sites_now
+from csched.api.sites import outlook_now, sites_now
 from csched.app import App
 from csched.domain.plan import Plan
 from csched.errors import InputError, Unavailable
@@ -83,15 +83,16 @@ def _carbon(app: App) -> Iterator[Metric]:
     )
     unknown = GaugeMetricFamily("csched_carbon_unknown", "1 while no intensity is known: the source cannot be read")
     try:
-        lines, outlook = sites_now(app)
+        outlook = outlook_now(app)
     except (InputError, Unavailable):  # an alarm that falls silent with its cause would be none
         unknown.add_metric([], 1.0)
         yield unknown
         return
     unknown.add_metric([], 0.0)
     yield unknown
-    for line in lines:
-        family.add_metric([line.site, line.zone, outlook.source, str(outlook.method)], line.g_per_kwh)
+    for line in sites_now(app, outlook):
+        if line.g_per_kwh is not None:
+            family.add_metric([line.site, line.zone, outlook.source, str(outlook.method)], line.g_per_kwh)
     yield family
 
 

@@ -10,7 +10,7 @@ from csched.accounting.aggregation import aggregate, total
 from csched.api.documents import Jobs, SubmitRequest, Submitted
 from csched.api.failures import ONE_JOB, RESPONSES, Failure
 from csched.api.identity import Application, Identity, may_touch, own_only
-from csched.api.sites import sites_now
+from csched.api.sites import outlook_now, sites_now
 from csched.app import App
 from csched.domain.plan import Plan
 from csched.domain.run import JobState
@@ -80,6 +80,21 @@ def cancel_job(app: Application, token: Identity, job_id: JobId) -> dict[str, An
     return job_document(app.store.request_cancel(job_id))
 
 
+@router.get("/arrays/{array}", responses=ONE_JOB)
+def show_array(app: Application, token: Identity, array: JobId) -> Jobs:
+    """Each task of an array, by task."""
+    records = _tasks(app, token, array)
+    plan = _newest_plan(app, records)
+    return Jobs(jobs=[job_document(record, plan) for record in records])
+
+
+@router.delete("/arrays/{array}", responses=ONE_JOB)
+def cancel_array(app: Application, token: Identity, array: JobId) -> Jobs:
+    """End the running tasks and withdraw the waiting ones; those that have ended are passed over."""
+    living = [record.id for record in _tasks(app, token, array) if not record.state.final]
+    return Jobs(jobs=[job_document(record) for record in app.store.request_cancel_all(living)])
+
+
 @router.get("/jobs/{job_id}/explain", responses=ONE_JOB)
 def explain_job(app: Application, token: Identity, job_id: JobId) -> dict[str, Any]:
     """For each site the verdict, the reasons, the best start and its carbon."""
@@ -108,8 +123,8 @@ def last_plan(app: Application, token: Identity) -> dict[str, Any]:
 @router.get("/sites")
 def list_sites(app: Application, _token: Identity) -> dict[str, Any]:
     """The fleet's sites with the carbon intensity of now."""
-    lines, outlook = sites_now(app)
-    return _document(sites(lines, outlook).document)
+    outlook = outlook_now(app)
+    return _document(sites(sites_now(app, outlook), outlook).document)
 
 
 @router.get("/report")
@@ -127,6 +142,13 @@ def _job(app: App, token: Token, job_id: int) -> JobRecord:
     if not found or not may_touch(token, found[0]):
         raise Failure(404, "NotFound", f"there is no job `{job_id}`", hint="GET /api/v1/jobs lists yours")
     return found[0]
+
+
+def _tasks(app: App, token: Token, array: int) -> tuple[JobRecord, ...]:
+    tasks = app.store.jobs(ids=(), arrays=[array])
+    if not tasks or not may_touch(token, tasks[0]):
+        raise Failure(404, "NotFound", f"there is no array `{array}`", hint="GET /api/v1/jobs lists your jobs")
+    return tasks
 
 
 def _batch_job(app: App, token: Token, request: SubmitRequest) -> BatchJob:

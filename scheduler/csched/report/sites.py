@@ -22,7 +22,8 @@ class SiteLine:
     hardware: tuple[str, ...]
     pue: float
     pue_is_default: bool
-    g_per_kwh: float
+    g_per_kwh: float | None
+    """null: the source cannot be read."""
     origin: str
     drained: str | None
     """Why it takes no new jobs; null: it does."""
@@ -31,10 +32,11 @@ class SiteLine:
 def site_lines(
     fleet: Fleet,
     hardware: Mapping[str, Hardware],
-    outlook: CarbonOutlook,
+    outlook: CarbonOutlook | None,
     drained: Mapping[str, str],
     now: datetime,
 ) -> tuple[SiteLine, ...]:
+    """Without an outlook everything is told but the intensities."""
     return tuple(
         SiteLine(
             site=site.id,
@@ -44,8 +46,8 @@ def site_lines(
             hardware=tuple(dict.fromkeys(partition.hardware for partition in site.partitions)),
             pue=fleet.pue(site),
             pue_is_default=site.pue is None,
-            g_per_kwh=outlook.zone(site.grid_zone).at(now),
-            origin=str(outlook.zone(site.grid_zone).origin_at(now)),
+            g_per_kwh=outlook.zone(site.grid_zone).at(now) if outlook else None,
+            origin=str(outlook.zone(site.grid_zone).origin_at(now)) if outlook else "unknown",
             drained=drained.get(site.id),
         )
         for site in fleet.sites
