@@ -67,6 +67,35 @@ def test_waiting_gives_the_exit_code_of_the_job(csched) -> None:
 
 
 @pytest.mark.usefixtures("runs_at_once")
+def test_an_array_gives_its_highest_exit_code(csched) -> None:
+    body = "exit $SLURM_ARRAY_TASK_ID"
+    csched("submit", "--array=0,4,2", "--data-class=public", "-G", "1", "-t", "5", "--wrap", body)
+    ran = csched("wait", "last", "--json")
+    assert (ran.code, [job["exit_code"] for job in ran.json["jobs"]]) == (4, ["0:0", "2:0", "4:0"])
+    assert csched("wait", "1_2").code == 2
+
+
+@pytest.mark.usefixtures("runs_at_once")
+def test_logs_are_told_to_programs(csched, tmp_path: Path) -> None:
+    csched("submit", "--array=3", "--data-class=public", "-G", "1", "-t", "5", "--wrap", "printf 'a\\377'")
+    csched("wait", "last")
+    file = str(tmp_path / "slurm-1_3.out")
+    told = {"id": 1, "file": file, "bytes": 2, "truncated": False, "text": "a\ufffd"}
+    assert csched("logs", "1_3", "--json").json == told
+    assert csched("logs", "1_3", "--quiet").out == f"{file}\n"
+    assert csched("logs", "1_3", "--json", "--follow").code == 2
+
+
+@pytest.mark.usefixtures("runs_at_once")
+def test_logs_say_why_a_job_never_started(csched) -> None:
+    csched("submit", "--data-class=public", "-G", "1", "-t", "5", "-D", "/nowhere", "--wrap", "true")
+    assert csched("wait", "last").code == 1
+    ran = csched("logs", "last")
+    assert ran.code == 6
+    assert "job 1 never started: No such file or directory: /nowhere" in ran.err
+
+
+@pytest.mark.usefixtures("runs_at_once")
 def test_logs_are_followed_to_the_end(home: Path, csched) -> None:
     body = "echo first; sleep 0.5; echo last"
     csched("submit", "--data-class=public", "-G", "1", "-t", "5", "--wrap", body)

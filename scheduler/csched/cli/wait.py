@@ -30,7 +30,10 @@ _LOOK_EVERY_S = 0.5
 )
 @output_options
 def command(output: Output, selectors: tuple[str, ...], patience_s: int | None) -> int:
-    """Wait until jobs have ended and exit with the first exit code that is not 0 (128 + N after a signal N).
+    """Wait until jobs have ended and exit with the highest of their exit codes, as sbatch --wait does for an array.
+
+    After a signal N that is 128 + N. A job that ran into its time limit, was cancelled or lost its node counts as 1
+    where its script gave no other code.
 
     A job that no site may run as the rules and the job stand is named at once. Where only such jobs are left, waiting
     ends with exit code 4; with --timeout it goes on until then, for someone may change the job or the rules.
@@ -67,7 +70,7 @@ def command(output: Output, selectors: tuple[str, ...], patience_s: int | None) 
                 time.sleep(_LOOK_EVERY_S)
         ended = app.store.jobs(ids=chosen)
         output.show(history(ended))
-        return next((code for record in ended if (code := exit_code(record))), 0)
+        return max(map(exit_code, ended))
 
 
 def _remark_held(output: Output, records: "Sequence[JobRecord]") -> None:

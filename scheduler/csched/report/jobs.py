@@ -226,6 +226,8 @@ def _why_it_waits(record: JobRecord, plan: Plan | None, label: str) -> str:
 
 
 def _how_it_ended(record: JobRecord) -> str:
+    if record.state is JobState.TIMEOUT:
+        return f"Timeout: it ran into its limit of {format_slurm_time(record.job.time_limit_s)}"
     code = f", exit code {record.exit_code}" if record.exit_code else ""
     return f"{str(record.state).capitalize()}{code}"
 
