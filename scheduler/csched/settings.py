@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from csched.errors import InputError, Where
-from csched.formats.validation import input_error
+from csched.formats.validation import input_error, input_errors
 from csched.formats.yaml_document import Document, load_document
 from csched.units import parse_duration_s
 
@@ -114,6 +114,15 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         raise input_error(error, _place, Settings) from error
+
+
+def settings_mistakes() -> list[InputError]:
+    """All that is wrong with the settings of this process; empty where nothing is."""
+    try:
+        Settings()
+    except ValidationError as error:
+        return input_errors(error, _place, Settings)
+    return []
 
 
 def _place(path: tuple[str | int, ...]) -> Where:

@@ -161,7 +161,7 @@ def test_sites_are_listed_drained_and_resumed(csched) -> None:
 
 
 def test_schemas_are_json_schema(csched) -> None:
-    for name in ("fleet", "job", "plan", "snapshot"):
+    for name in ("fleet", "job", "jobs", "plan", "snapshot", "carbon", "policy", "scenario", "sweep"):
         schema = csched("schema", name).out
         assert '"$schema"' in schema
         assert '"additionalProperties": false' in schema

@@ -1,9 +1,15 @@
 """What the surroundings may do to a command: it says so, and is never taken for a defect."""
 
+import os
 import re
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from csched import home_lock
+from csched.app import open_app
+from csched.store.records import Health
 
 
 @pytest.mark.parametrize("home", ["/proc/csched", "/dev/null"])
@@ -30,6 +36,24 @@ def test_settings_that_are_a_list_are_refused_with_their_place(csched, home: Pat
     assert ran.code == 3
     assert ran.json["error"]["where"] == {"file": str(home / "config.yaml"), "line": 1}
     assert "a mapping such as" in ran.json["error"]["message"]
+
+
+def test_all_wrong_settings_are_named_at_once(csched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CSCHED_SLOT", "soon")
+    monkeypatch.setenv("CSCHED_END_QUANTILE", "2")
+    ran = csched("config", "check", "--json")
+    assert ran.code == 3
+    assert [part["error"]["where"]["field"] for part in ran.json["parts"]] == ["CSCHED_SLOT", "CSCHED_END_QUANTILE"]
+
+
+def test_a_daemon_that_was_killed_is_missed_at_once(csched, home: Path, script: Path) -> None:
+    csched("submit", script)
+    with closing(open_app()) as app:
+        app.store.note_health(Health(poll_at=app.clock.now()))
+        lock = home_lock.take(home)
+        assert "no daemon is running" not in csched("queue").err
+        os.close(lock)  # as the system does for a process that dies
+    assert "no daemon is running" in csched("queue").err
 
 
 def test_show_and_explain_take_several_jobs(csched, script: Path) -> None:

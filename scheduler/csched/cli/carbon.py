@@ -1,5 +1,6 @@
 """csched carbon: what csched knows of the grid, and whence."""
 
+from contextlib import closing
 from datetime import datetime, timedelta
 
 import click
@@ -42,6 +43,28 @@ def show(output: Output, zone: str, start: datetime | None, end: datetime | None
         raise UsageError("the span must end after its start and within three years", hint="give --from before --to")
     source = open_source(carbon or Settings().carbon)
     output.show(intensities(source.outlook([zone], now, start, end), zone))
+
+
+@command.command()
+@output_options
+def refresh(output: Output) -> None:
+    """Read the source in the settings anew and keep what it says; the daemon does so on a beat.
+
+    \b
+    Example:
+      csched carbon refresh
+    """
+    from csched.app import open_app
+    from csched.ports import RefreshableCarbon
+    from csched.report.rendering import Rendered
+
+    with closing(open_app()) as app:
+        spec = app.settings.carbon
+        anew = isinstance(app.carbon, RefreshableCarbon)
+        if isinstance(app.carbon, RefreshableCarbon):
+            app.carbon.refresh()
+    told = f"{spec} was read anew" if anew else f"{spec} is shipped with csched: there is nothing to read anew"
+    output.show(Rendered({"source": spec, "refreshed": anew}, [spec], [told]))
 
 
 @command.command()

@@ -1,6 +1,6 @@
 """csched config: what csched has been told, and whether it works."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -15,6 +15,9 @@ from csched.report.rendering import Pairs, Rendered, Table
 if TYPE_CHECKING:
     from csched.app import App
 
+Tried = tuple[str, str, CschedError | None]
+"""A part, what is to be said of it, and why it fails; null: it works."""
+
 
 @click.group()
 def command() -> None:
@@ -26,18 +29,27 @@ def command() -> None:
 def check(output: Output) -> int:
     """Show the settings in force and try each part they name. The exit code is that of the first part that fails.
 
+    Where settings are wrong, all of those are named and nothing else is tried.
+
     \b
     Examples:
       csched config check
       CSCHED_FLEET=fleet.yaml csched config check --json
     """
     from csched.app import open_app
+    from csched.settings import settings_mistakes
 
+    if mistakes := settings_mistakes():
+        return _show(output, {}, [("settings", str(mistake), mistake) for mistake in mistakes])
     with closing(open_app()) as app:
         settings = {name: str(value) for name, value in app.settings if value is not None}
         tried = [(part, *_tried(look)) for part, look in _parts(app)]
         if not any(error for _, _, error in tried):
             remark_daemon(app, output)
+    return _show(output, settings, tried)
+
+
+def _show(output: Output, settings: Mapping[str, str], tried: Sequence[Tried]) -> int:
     failed = [error for _, _, error in tried if error is not None]
     document = {
         "settings": settings,
@@ -48,7 +60,8 @@ def check(output: Output) -> int:
     }
     rows = [(part, "works" if error is None else "FAILS", detail) for part, detail, error in tried]
     hints = [f"hint: {error.hint}" for error in failed if error.hint]
-    view: list[Pairs | Table | str] = [Pairs(list(settings.items())), Table(("PART", "STATE", "DETAIL"), rows), *hints]
+    view: list[Pairs | Table | str] = [Pairs(list(settings.items()))] if settings else []
+    view += [Table(("PART", "STATE", "DETAIL"), rows), *hints]
     output.show(Rendered(document, [part for part, _, error in tried if error], view))
     return failed[0].exit_code if failed else 0
 

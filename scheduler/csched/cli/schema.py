@@ -7,6 +7,11 @@ from csched.report.rendering import to_json
 _MODELS = {
     "fleet": "csched.domain.site:Fleet",
     "job": "csched.domain.job:Job",
+    "jobs": "csched.domain.job:Job",
+    "carbon": "csched.domain.carbon:CarbonOutlook",
+    "policy": "csched_policies.rule:RuleText",
+    "scenario": "csched_sim.scenario:Scenario",
+    "sweep": "csched_sim.sweep:Sweep",
     "hardware": "csched.domain.hardware:Hardware",
     "snapshot": "csched.domain.snapshot:Snapshot",
     "plan": "csched.domain.plan:Plan",
@@ -20,6 +25,8 @@ _MODELS = {
 @click.argument("name", type=click.Choice(sorted(_MODELS)))
 def command(name: str) -> None:
     """Print the JSON Schema (2020-12) of a format that csched reads or writes.
+
+    `jobs` is one row of a jobs file; `carbon` is what a snapshot holds of the sky.
 
     \b
     Examples:

@@ -20,13 +20,21 @@ def input_error(
 
     `model` lets an unknown key be answered with the key that was probably meant.
     """
-    details = _roots(error.errors(include_url=False))
-    first = details[0]
-    path = tuple(step for step in first["loc"] if not _is_tag(step))
-    message, hint = _told(first, model)
-    if len(details) > 1:
-        message += f" (and {len(details) - 1} more)"
-    return InputError(message, hint=hint, where=where(path))
+    first, *others = input_errors(error, where, model)
+    more = f" (and {len(others)} more)" if others else ""
+    return InputError(first.message + more, hint=first.hint, where=first.where)
+
+
+def input_errors(
+    error: ValidationError, where: Callable[[Path], Where], model: type[BaseModel] | None = None
+) -> list[InputError]:
+    """Every mistake, in the order of the fields."""
+    found = []
+    for detail in _roots(error.errors(include_url=False)):
+        message, hint = _told(detail, model)
+        path = tuple(step for step in detail["loc"] if not _is_tag(step))
+        found.append(InputError(message, hint=hint, where=where(path)))
+    return found
 
 
 def _roots(details: list[ErrorDetails]) -> list[ErrorDetails]:
