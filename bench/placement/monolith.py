@@ -53,7 +53,6 @@ def _intervals(oracle: Oracle) -> cp_model.CpModel:
     objective = []
     for job in range(len(problem.jobs)):
         costs = oracle.costs_kg(np.array([job]))[0]
-        hold = int(oracle.problem.hold_slots.reshape(len(problem.jobs), -1)[job, 0])
         chosen = []
         for room in np.flatnonzero(np.isfinite(costs).any(axis=1)).tolist():
             slots = np.flatnonzero(np.isfinite(costs[room]))
@@ -66,6 +65,7 @@ def _intervals(oracle: Oracle) -> cp_model.CpModel:
             model.add(cost >= priced).only_enforce_if(here)
             objective.append(cost)
             chosen.append(here)
+            hold = int(problem.hold_slots[job, room])
             interval = model.new_optional_interval_var(start, hold, start + hold, here, "")
             in_room[room].append((interval, int(problem.gpus_held[job, room])))
         if chosen:
@@ -106,8 +106,7 @@ def _booleans(oracle: Oracle) -> cp_model.CpModel:
 
 
 def _rows(problem: Problem, job: int, room: int, slot: int) -> range:
-    hold = int(np.broadcast_to(problem.hold_slots.reshape(len(problem.jobs), -1), problem.gpus_held.shape)[job, room])
-    return range(slot, int(problem.row_after(np.array([slot + hold]))[0]))
+    return range(slot, int(problem.row_after(np.array([slot + problem.hold_slots[job, room]]))[0]))
 
 
 def _penalty(oracle: Oracle, job: int) -> int:
