@@ -118,9 +118,8 @@ def test_every_way_tells_the_same_of_a_release(release: str) -> None:
 
 def lasting(job: ClusterJob) -> ClusterJob:
     """Without what the local scheduler thinks anew every second."""
-    return (
-        job if job.state is not State.PENDING else job.model_copy(update={"reason": None, "start": None, "end": None})
-    )
+    fleeting = dict.fromkeys(("reason", "start", "end", "dependency"))
+    return job if job.state is not State.PENDING else job.model_copy(update=fleeting)
 
 
 @every_api
