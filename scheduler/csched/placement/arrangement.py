@@ -23,9 +23,7 @@ class Ties:
     def __init__(self, problem: Problem, quotas: Sequence[QuotaRow]) -> None:
         self._problem = problem
         self.gangs = Gangs(problem)
-        shape = problem.gpus_held.shape
-        holds = problem.hold_slots if problem.hold_slots.ndim == 2 else problem.hold_slots[:, None]
-        self.hold: Ints = np.array(np.broadcast_to(holds, shape))
+        self.hold: Ints = problem.hold_slots.astype(np.int64)
         """Slots that each job holds in each room; of several parts the longest; shape (J, P)."""
         for job in self.gangs.parts_of:
             self.hold[job] = self.gangs.longest_hold(job)

@@ -5,7 +5,7 @@ Shares no code with the engine: only the domain values and the arithmetic of `cs
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -21,9 +21,11 @@ from csched.domain.site import Partition, PowerCap, Site
 from csched.domain.snapshot import Snapshot
 from csched.domain.verdict import ReasonCode, Verdicts
 from csched.errors import CschedError
+from csched.placement.check_parts import odd_parts, parts, unfolded
 from csched.placement.check_together import Together
 
 Floats = npt.NDArray[np.float64]
+Slots = npt.NDArray[np.int64]
 
 TOLERANCE = 1e-6
 """Relative; figures that differ by less are the same sums in another order."""
@@ -108,18 +110,38 @@ class _Check:
         yield from (f"{each.job} is held, yet placed" for each in self.plan.placements if each.job in held)
 
     def _placement(self, placement: Placement, job: Job) -> Iterator[str]:
+        yield from odd_parts(placement, job)
+        each = unfolded(placement, job)
+        if not each or any((part.site, part.partition) not in self.rooms for part, _ in each):
+            yield f"{job.job} has a part where there is nothing"
+            return
+        refused = [why for part, own in each if (why := self._part_refused(part, own)) is not None]
+        if refused:
+            yield f"{job.job} at {placement.site} from {placement.start.isoformat()}: {refused[0]}"
+            return
+        bills = [self._bill(part, own, placement.sigma) for part, own in each]
+        yield from self._wrong_figures(placement, bills)
+        for (part, _), lines in zip(each, bills, strict=True):
+            if part.end != lines.end:
+                yield f"{job.job} ends at {part.end.isoformat()} instead of {lines.end.isoformat()}"
+        for shown, lines in zip(placement.components, bills, strict=False):
+            if not (_same(shown.kwh, lines.kwh) and _same(shown.carbon_kg, lines.carbon_kg)):
+                yield f"{job.job}: the part at {shown.partition} states other figures than are true"
+
+    def _part_refused(self, placement: Placement, job: Job) -> str | None:
         site, partition, hardware = self.rooms[placement.site, placement.partition]
         why = self._forbidden(job, site, partition, hardware) or self._start_forbidden(
             job, site, hardware, placement.start
         )
         if why is None and not self._cap_allows(job, site, hardware, self._slot(placement.start)):
             why = "draws more than the power cap of its site by itself"
-        if why is not None:
-            yield f"{job.job} at {site.id} from {placement.start.isoformat()}: {why}"
-            return
-        if placement.gpus != job.gpus:
-            yield f"{job.job} has {placement.gpus} GPUs instead of {job.gpus}"
-        lines = costs.bill(
+        if why is None and placement.gpus != job.gpus:
+            why = f"has {placement.gpus} GPUs instead of {job.gpus}"
+        return why
+
+    def _bill(self, placement: Placement, job: Job, sigma: float) -> costs.Bill:
+        site, _, hardware = self.rooms[placement.site, placement.partition]
+        return costs.bill(
             job,
             site,
             hardware,
@@ -127,14 +149,18 @@ class _Check:
             fleet=self.fleet,
             carbon=self.snapshot.carbon,
             now=self.now,
-            sigma=placement.sigma,
+            sigma=sigma,
         )
-        if placement.end != lines.end:
-            yield f"{job.job} ends at {placement.end.isoformat()} instead of {lines.end.isoformat()}"
+
+    @staticmethod
+    def _wrong_figures(placement: Placement, bills: Sequence[costs.Bill]) -> Iterator[str]:
+        if placement.end != max(lines.end for lines in bills):
+            yield f"{placement.job} ends at {placement.end.isoformat()}, not with its last part"
         for name in ("kwh", "carbon_kg", "topology_kg", "egress_kg", "wait_h", "cost_kg"):
-            stated, true = getattr(placement, name), getattr(lines, name)
+            each = [getattr(lines, name) for lines in bills]
+            stated, true = getattr(placement, name), each[0] if name == "wait_h" else math.fsum(each)
             if not _same(stated, true):
-                yield f"{job.job}: {name} is {stated!r} instead of {true!r}"
+                yield f"{placement.job}: {name} is {stated!r} instead of {true!r}"
 
     def _forbidden(self, job: Job, site: Site, partition: Partition, hardware: Hardware) -> str | None:
         """What keeps the job from the partition whenever it starts."""
@@ -187,9 +213,11 @@ class _Check:
     @cached_property
     def _known(self) -> list[tuple[Placement, Job]]:
         return [
-            (placement, self.jobs[placement.job])
+            (part, own)
             for placement in self.plan.placements
-            if placement.job in self.jobs and (placement.site, placement.partition) in self.rooms
+            if placement.job in self.jobs
+            for part, own in unfolded(placement, self.jobs[placement.job])
+            if (part.site, part.partition) in self.rooms
         ]
 
     @cached_property
@@ -280,7 +308,7 @@ class _Check:
 
     # --- jobs left out -----------------------------------------------------------------------------------------
 
-    def _allowed_starts(self, job: Job, site: Site, partition: Partition, hardware: Hardware) -> npt.NDArray[np.int64]:
+    def _allowed_starts(self, job: Job, site: Site, partition: Partition, hardware: Hardware) -> Slots:
         """Slots of all allowed starts of a job in a partition, other jobs aside."""
         if self._forbidden(job, site, partition, hardware) is not None:
             return np.empty(0, dtype=np.int64)
@@ -296,7 +324,7 @@ class _Check:
             slots = slots[:0]
         return slots
 
-    def _start_costs(self, job: Job, site: Site, hardware: Hardware, slots: npt.NDArray[np.int64]) -> Floats:
+    def _start_costs(self, job: Job, site: Site, hardware: Hardware, slots: Slots) -> Floats:
         series = self.snapshot.carbon.zone(site.grid_zone)
         starts_s = slots.astype(np.float64) * self.snapshot.slot_s + self.now.timestamp()
         intensity_h = series.cumulative_g_h_per_kwh(
@@ -309,6 +337,10 @@ class _Check:
         carbon += costs.egress_kg(job, site, self.fleet) + waiting
         return carbon
 
+    def _room_costs(self, job: Job, room: tuple[str, str], slots: Slots) -> Floats:
+        site, _, hardware = self.rooms[room]
+        return self._start_costs(job, site, hardware, slots)
+
     def _left_out(self, unplaced: Unplaced, job: Job) -> Iterator[str]:
         """A job left out has its reasons, its penalty, and nowhere to go."""
         if job.job in self.snapshot.held:
@@ -319,32 +351,80 @@ class _Check:
             yield f"{job.job} is left out without a reason"
         if self.together.waits_in_vain(job) and ReasonCode.DEPENDENCY not in {why.code for why in unplaced.reasons}:
             yield f"{job.job} waits for what will never come, and its reasons do not say so"
-        dearest = None
-        for (site_id, name), (site, partition, hardware) in self.rooms.items():
-            slots = self._allowed_starts(job, site, partition, hardware)
-            if len(slots) == 0:
-                continue
-            dearest = max(dearest or 0.0, float(self._start_costs(job, site, hardware, slots).max()))
-            fitting = next((slot for slot in slots.tolist() if self._still_fits(job, site_id, name, slot)), None)
-            if fitting is not None:
-                yield f"{job.job} is left out, yet fits at {site_id}/{name} in slot {fitting}"
-                break
-        else:
-            penalty = None if dearest is None else dearest + costs.drop_kg(job, self.fleet)
-            if (penalty is None) != (unplaced.penalty_kg is None) or not _same(unplaced.penalty_kg or 0, penalty or 0):
-                yield f"{job.job}: penalty_kg is {unplaced.penalty_kg!r} instead of {penalty!r}"
+        if (where := self._place_for(job)) is not None:
+            yield f"{job.job} is left out, yet fits at {where}"
+            return
+        penalty = self._penalty(job)
+        if (penalty is None) != (unplaced.penalty_kg is None) or not _same(unplaced.penalty_kg or 0, penalty or 0):
+            yield f"{job.job}: penalty_kg is {unplaced.penalty_kg!r} instead of {penalty!r}"
 
-    def _still_fits(self, job: Job, site_id: str, partition_name: str, slot: int) -> bool:
-        site, partition, hardware = self.rooms[site_id, partition_name]
-        if not self.together.permits(job, site_id, hardware.key, self._instant(slot)):
-            return False
+    def _penalty(self, job: Job) -> float | None:
+        """Cost of the dearest allowed start and the drop; None without an allowed start."""
+        dearest = self._over_sites(job, self._room_costs, -math.inf)
+        return dearest + costs.drop_kg(job, self.fleet) if math.isfinite(dearest) else None
+
+    def _over_sites(self, job: Job, value: Callable[[Job, tuple[str, str], Slots], Floats], worst: float) -> float:
+        """The greatest (worst -inf) or least (inf) that the parts' allowed starts at one site can come to together."""
+        best = np.maximum if worst < 0 else np.minimum
+        totals = {site.id: np.zeros(self.start_slots) for site in self.fleet.sites}
+        for part in parts(job):
+            of_part = {site.id: np.full(self.start_slots, worst) for site in self.fleet.sites}
+            for (site_id, name), (site, partition, hardware) in self.rooms.items():
+                slots = self._allowed_starts(part, site, partition, hardware)
+                if len(slots):
+                    here = of_part[site_id]
+                    here[slots] = best(here[slots], value(part, (site_id, name), slots))
+            for site_id, row in of_part.items():
+                totals[site_id] += row
+        return float(best.reduce([best.reduce(row) for row in totals.values()]))
+
+    def _place_for(self, job: Job) -> str | None:
+        """A start at which a job that is left out would fit: each part, big ones first, where it first has room."""
+        own = parts(job)
+        allowed = [
+            {room: set(self._allowed_starts(part, *known).tolist()) for room, known in self.rooms.items()}
+            for part in own
+        ]
+        for site in self.fleet.sites:
+            for slot in range(self.start_slots):
+                here = [
+                    {room for room, slots in starts.items() if room[0] == site.id and slot in slots}
+                    for starts in allowed
+                ]
+                kinds = self._first_fit(own, here, slot) if all(here) else None
+                if kinds is not None and self.together.permits(job, site.id, kinds, self._instant(slot)):
+                    return f"{site.id} in slot {slot}"
+        return None
+
+    def _first_fit(
+        self, own: Sequence[Job], allowed: Sequence[Collection[tuple[str, str]]], slot: int
+    ) -> list[str] | None:
+        """Hardware of the rooms in which parts that start together fit one after another."""
+        taken: dict[tuple[str, str], int] = defaultdict(int)
+        kw, kinds = 0.0, [""] * len(own)
+        for number in sorted(range(len(own)), key=lambda number: (-own[number].gpus, number)):
+            part = own[number]
+            fitting = (each for each in self.rooms if each in allowed[number])
+            room = next((each for each in fitting if self._still_fits(part, each, slot, taken[each], kw)), None)
+            if room is None:
+                return None
+            hardware = self.rooms[room][2]
+            taken[room] += hardware.gpus_held(part.gpus)
+            kw += costs.it_kw(part.gpus, hardware.kw_per_gpu, part.load)
+            kinds[number] = hardware.key
+        return kinds
+
+    def _still_fits(self, job: Job, room: tuple[str, str], slot: int, taken: int, taken_kw: float) -> bool:
+        """Beside the plan, and beside other parts of the same job that take so much."""
+        site, partition, hardware = self.rooms[room]
         end = slot + self._slots_held(job, hardware)
-        busy = self._gpus_in_use.get((site_id, partition_name), _Profile())
-        if busy.peak(slot, end) + hardware.gpus_held(job.gpus) > partition.gpu_count(hardware):
+        busy = self._gpus_in_use.get(room, _Profile())
+        if busy.peak(slot, end) + taken + hardware.gpus_held(job.gpus) > partition.gpu_count(hardware):
             return False
         if site.it_power_cap_kw is None:
             return True
-        drawn, kw = self._kw_in_use.get(site_id, _Profile()), costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load)
+        drawn = self._kw_in_use.get(site.id, _Profile())
+        kw = taken_kw + costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load)
         edges = {slot, *drawn.edges(slot, end), *(each for each in self._cap_slots(site) if slot < each < end)}
         return all(drawn.at(each) + kw <= self._cap_kw(site, each) * (1 - TOLERANCE) for each in edges)
 
@@ -386,7 +466,7 @@ class _Check:
         priced = np.flatnonzero(prices).tolist()
         return math.fsum(prices[slot] * max(0.0, self._cap_kw(site, slot) - running.at(slot)) for slot in priced)
 
-    def _possible(self, job: Job, room: tuple[str, str], slots: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    def _possible(self, job: Job, room: tuple[str, str], slots: Slots) -> npt.NDArray[np.bool_]:
         """Starts for which running jobs leave enough. They only end, so their GPUs are fewest at the start."""
         site, partition, hardware = self.rooms[room]
         running, drawn = self._running_profile(room), self._running_power(site)
@@ -402,19 +482,16 @@ class _Check:
 
     def _least(self, job: Job, gpu: Mapping[tuple[str, str], "_Prices"], power: Mapping[str, "_Prices"]) -> float:
         """The cheapest a job can do at these prices: start somewhere, or be left out; 0 where it cannot start."""
-        least, dearest = math.inf, None
-        for room, (site, partition, hardware) in self.rooms.items():
-            slots = self._allowed_starts(job, site, partition, hardware)
-            if len(slots) == 0:
-                continue
-            cost = self._start_costs(job, site, hardware, slots)
-            dearest = max(dearest or 0.0, float(cost.max()))
-            ends = slots + self._slots_held(job, hardware)
-            possible = self._possible(job, room, slots)
-            priced = cost + hardware.gpus_held(job.gpus) * gpu[room].over(slots, ends)
-            priced += costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load) * power[site.id].over(slots, ends)
-            least = min(least, float(priced[possible].min(initial=math.inf)))
-        return 0.0 if dearest is None else min(least, dearest + costs.drop_kg(job, self.fleet))
+
+        def priced(part: Job, room: tuple[str, str], slots: Slots) -> Floats:
+            site, _, hardware = self.rooms[room]
+            ends = slots + self._slots_held(part, hardware)
+            kg = self._room_costs(part, room, slots) + hardware.gpus_held(part.gpus) * gpu[room].over(slots, ends)
+            kg += costs.it_kw(part.gpus, hardware.kw_per_gpu, part.load) * power[site.id].over(slots, ends)
+            return np.where(self._possible(part, room, slots), kg, math.inf)
+
+        penalty = self._penalty(job)
+        return 0.0 if penalty is None else min(penalty, self._over_sites(job, priced, math.inf))
 
 
 class _Prices:
@@ -424,7 +501,7 @@ class _Prices:
         self.each: Floats = np.array(each, dtype=np.float64)
         self._before = np.concatenate([[0.0], np.cumsum(self.each)])
 
-    def over(self, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> Floats:
+    def over(self, starts: Slots, ends: Slots) -> Floats:
         last = len(self.each)
         return np.asarray(self._before[np.minimum(ends, last)] - self._before[np.minimum(starts, last)])
 
@@ -434,7 +511,7 @@ class _Profile:
 
     def __init__(self) -> None:
         self._steps: dict[int, float] = defaultdict(float)
-        self._sorted: tuple[npt.NDArray[np.int64], Floats] | None = None
+        self._sorted: tuple[Slots, Floats] | None = None
 
     def add(self, start: int, end: int, amount: float) -> None:
         if end > start:
@@ -442,7 +519,7 @@ class _Profile:
             self._steps[end] -= amount
             self._sorted = None
 
-    def _levels(self) -> tuple[npt.NDArray[np.int64], Floats]:
+    def _levels(self) -> tuple[Slots, Floats]:
         if self._sorted is None:
             slots = np.array(sorted(self._steps), dtype=np.int64)
             self._sorted = slots, np.cumsum([self._steps[slot] for slot in slots.tolist()])

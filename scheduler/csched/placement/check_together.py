@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from csched.domain.job import Dependency, DependencyKind, Job
-from csched.domain.plan import Plan
+from csched.domain.plan import Placement, Plan
 from csched.domain.quota import QuotaRow
 from csched.domain.run import JobState
 from csched.domain.snapshot import Snapshot
+from csched.placement.check_parts import parts, unfolded
 
 NEVER = None
 TOLERANCE_GPU_H = 1e-6
@@ -40,11 +41,10 @@ class Together:
         self._running = {held.job: held for held in snapshot.running}
         kind_of = {(site.id, part.name): part.hardware for site in snapshot.fleet.sites for part in site.partitions}
         self._placed = {
-            placed.job: self._held(
-                self._jobs[placed.job], placed.site, kind_of[placed.site, placed.partition], placed.start
-            )
+            placed.job: self._held(self._jobs[placed.job], placed.site, kinds, placed.start)
             for placed in plan.placements
-            if placed.job in self._jobs and (placed.site, placed.partition) in kind_of
+            if placed.job in self._jobs
+            and (kinds := [kind_of[key] for key in _rooms(placed, self._jobs[placed.job]) if key in kind_of])
         }
 
     def faults(self) -> Iterator[str]:
@@ -67,12 +67,15 @@ class Together:
         """Whether no start at all would meet the job's dependencies beside this plan."""
         return self.ready(job) is NEVER
 
-    def permits(self, job: Job, site: str, hardware: str, start: datetime) -> bool:
-        """Whether a job that is left out could start there, as far as others are bound to it."""
+    def permits(self, job: Job, site: str, kinds: Sequence[str], start: datetime) -> bool:
+        """Whether a job that is left out could start there, as far as others are bound to it.
+
+        `kinds`: the hardware of each of its parts.
+        """
         ready = self.ready(job)
         if ready is NEVER or start < ready:
             return False
-        held = self._held(job, site, hardware, start)
+        held = self._held(job, site, kinds, start)
         limit = self._limits.get(job.array)
         if limit is not None and self._tasks[job.array].most(held) >= limit:
             return False
@@ -165,11 +168,17 @@ class Together:
         inside += newcomer.gpu_h if newcomer.site in row.sites else 0.0
         return inside > 0 and self._excess_gpu_h(row, inside, planned + newcomer.gpu_h) > -TOLERANCE_GPU_H
 
-    def _held(self, job: Job, site: str, hardware: str, start: datetime) -> Held:
-        limit_s = job.limit_s_on(hardware)
-        slots = math.ceil(limit_s / self._snapshot.slot_s)
+    def _held(self, job: Job, site: str, kinds: Sequence[str], start: datetime) -> Held:
+        limits_s = [job.limit_s_on(kind) for kind in kinds]
+        gpus = [part.gpus for part in parts(job)]
+        slots = max(math.ceil(limit_s / self._snapshot.slot_s) for limit_s in limits_s)
         until = start + timedelta(seconds=slots * self._snapshot.slot_s)
-        return Held(start, until, site, job.gpus * limit_s / 3600)
+        gpu_s = sum(count * limit_s for count, limit_s in zip(gpus, limits_s, strict=False))
+        return Held(start, until, site, gpu_s / 3600)
+
+
+def _rooms(placed: Placement, job: Job) -> list[tuple[str, str]]:
+    return [(part.site, part.partition) for part, _ in unfolded(placed, job)]
 
 
 class _Spans:

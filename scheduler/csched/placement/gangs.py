@@ -4,7 +4,7 @@ The kernels know one gang in one room, so these are placed beside them: a start 
 part. At given prices the parts are independent but for site and slot, which makes their exact dual a sum of minima.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,26 +25,24 @@ class Gangs:
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
-        self.parts_of: dict[int, list[int]] = {}
+        own = {index: parts_of(job) for index, job in enumerate(problem.jobs) if job.components}
+        self.parts = self._parts_problem(own) if own else None
+        index_of = {part.job: index for index, part in enumerate(self.parts.jobs)} if self.parts else {}
+        self.parts_of = {job: [index_of[part.job] for part in parts] for job, parts in own.items()}
         """Job -> its parts, by index."""
-        parts: list[Job] = []
-        for index, job in enumerate(problem.jobs):
-            if job.components:
-                self.parts_of[index] = list(range(len(parts), len(parts) + len(job.components)))
-                parts += parts_of(job)
-        self.parts = self._parts_problem(parts) if parts else None
 
     def __bool__(self) -> bool:
         return bool(self.parts_of)
 
-    def _parts_problem(self, parts: Sequence[Job]) -> Problem:
+    def _parts_problem(self, own: Mapping[int, Sequence[Job]]) -> Problem:
         """The rows of capacity are those of the whole problem."""
         whole = self._problem
-        owner = [job for job, own in self.parts_of.items() for _ in own]
+        parts = [part for of_job in own.values() for part in of_job]
         snapshot = whole.snapshot.model_copy(update={"jobs": tuple(parts), "held": (), "standing": None})
         verdicts = whole.verdicts
         if verdicts is not None:
-            verdicts = {part.job: verdicts.get(whole.jobs[job].job, ()) for part, job in zip(parts, owner, strict=True)}
+            of_whole = {job: verdicts.get(whole.jobs[job].job, ()) for job in own}
+            verdicts = {part.job: of_whole[job] for job, of_job in own.items() for part in of_job}
         problem = build(snapshot, verdicts)
         return replace(
             problem,
@@ -136,7 +134,7 @@ class Gangs:
         board.power_left[problem.room_site[room], slot:end] -= sign * problem.power[part, room]
 
     def _hold(self, part: int, room: int) -> int:
-        return int(np.broadcast_to(self._of_parts.hold_slots[part], (len(self._problem.rooms),))[room])
+        return int(self._of_parts.hold_slots[part, room])
 
     def cost_kg(self, job: int, slot: int, rooms: Sequence[int]) -> float:
         """True cost of a start."""

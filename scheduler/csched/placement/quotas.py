@@ -41,10 +41,10 @@ class Quotas:
     def gpu_h(self, job: int) -> Floats:
         """GPU-hours of the job in each room, by its time limit there; of several parts at most; shape (P,)."""
         wanted = self._problem.jobs[job]
-        factors = np.array([wanted.runtime_factors.get(room.partition.hardware, 1.0) for room in self._problem.rooms])
+        limits_s = np.array([wanted.limit_s_on(room.partition.hardware) for room in self._problem.rooms])
         if wanted.components:
-            factors = np.full(len(factors), factors.max())
-        return wanted.gpus * wanted.time_limit_s * factors / SECONDS_PER_HOUR
+            limits_s = np.full(len(limits_s), limits_s.max())
+        return np.asarray(wanted.gpus * limits_s / SECONDS_PER_HOUR)
 
     def put(self, job: int, rooms: Sequence[int], sign: int = 1) -> None:
         """`rooms`: one for each part of the job."""
@@ -61,9 +61,8 @@ class Quotas:
         wanted = self._problem.jobs[job]
         gpus = [part.gpus for part in wanted.components] or [wanted.gpus]
         kinds = [self._problem.rooms[room].partition.hardware for room in rooms]
-        factors = [wanted.runtime_factors.get(kind, 1.0) for kind in kinds]
-        weighed = sum(count * factor for count, factor in zip(gpus, factors, strict=True))
-        return weighed * wanted.time_limit_s / SECONDS_PER_HOUR
+        limits_s = [wanted.limit_s_on(kind) for kind in kinds]
+        return sum(count * limit_s for count, limit_s in zip(gpus, limits_s, strict=True)) / SECONDS_PER_HOUR
 
     def allows(self, job: int) -> Flags | None:
         """Rooms where the job leaves all of its rows unbroken, shape (P,); None for a job of no row."""
