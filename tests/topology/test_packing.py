@@ -98,6 +98,14 @@ def test_a_job_that_fits_a_domain_stays_in_one():
     assert all(len(shape(packing, each.job)) == 1 for each in requests)
 
 
+def test_a_job_that_asks_to_be_spread_lies_in_as_many_domains_as_it_can():
+    packing = pack([request("a", 16, spread=True), request("b", 16)], Room.empty(RACK, 18 * 3))
+    assert shape(packing, "a") == [8, 4, 4]
+    assert shape(packing, "b") == [16]
+    tensor = pack([request("tp", 24, Pattern.TP8, spread=True)], Room.empty(RACK, 18 * 4))
+    assert shape(tensor, "tp") == [8, 8, 8], "groups stay whole"
+
+
 def test_spares_stay_empty_so_that_a_large_job_takes_sixteen_of_eighteen_trays():
     room = Room.empty(RACK, 18 * 8, spare_nodes=2)
     requests = [request("large", 512, Pattern.FSDP)]
@@ -201,15 +209,18 @@ def cases(draw):
         kind = draw(st.sampled_from(["plain", "pattern", "group", "slices"]))
         gpus = draw(st.integers(1, 3 * size * min(nodes, 4)))
         alone = draw(st.booleans()) and draw(st.booleans())
+        spread = draw(st.booleans())
         if kind == "slices":
             slices, wanted = draw(st.integers(1, SLICES_PER_GPU)), draw(st.integers(0, 20))
             requests.append(Request(f"j{number}", slices=slices, cpus=wanted, alone=alone))
         elif kind == "group":
             group = draw(st.sampled_from([2, 3, 4, 8, 16]))
-            requests.append(Request(f"j{number}", group * -(-gpus // group), group=group, alone=alone))
+            requests.append(Request(f"j{number}", group * -(-gpus // group), group=group, alone=alone, spread=spread))
         else:
             pattern = draw(st.sampled_from([Pattern.TP8, Pattern.EP, Pattern.FSDP])) if kind == "pattern" else None
-            requests.append(request(f"j{number}", gpus, pattern, cpus=draw(st.integers(0, 20)), alone=alone))
+            requests.append(
+                request(f"j{number}", gpus, pattern, cpus=draw(st.integers(0, 20)), alone=alone, spread=spread)
+            )
     return requests, room
 
 

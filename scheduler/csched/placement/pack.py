@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from csched.domain.job import Job
+from csched.domain.job import Job, Locality
 from csched.placement.problem import Problem
 from csched.placement.rooms import Room
 from csched.topology import packing
@@ -45,7 +45,7 @@ def _request(job: Job) -> Request:
     """A pattern of tensor or expert parallelism says which GPUs want to share a domain."""
     workload = workload_of(job.pattern, job.gpus)
     group = workload.degrees.tensor * workload.degrees.expert if workload else 1
-    return Request(job.job, job.gpus, group=group, workload=workload)
+    return Request(job.job, job.gpus, group=group, workload=workload, spread=job.locality is Locality.SPREAD)
 
 
 def _packed(room: Room, requests: Iterable[Request]) -> dict[str, tuple[Share, ...]]:

@@ -44,6 +44,8 @@ class Request:
     """Whole nodes only, as confidential computing asks."""
     workload: Workload | None = None
     """What a split over domains costs; null is a mere preference for few domains."""
+    spread: bool = False
+    """Over as many domains as there are groups to lay in them, so that the loss of one costs the job least."""
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,8 @@ def _whole_shape(state: "_State", request: Request, nodes: int, table: "_Fragmen
     """Domain -> whole nodes; null where the request does not fit."""
     unit = math.lcm(request.group, state.size) // state.size
     available = state.available
+    if request.spread and (apart := _apart(available, *divmod(nodes, unit), unit)) is not None:
+        return apart
     fitting = np.flatnonzero(available >= nodes)
     if len(fitting):
         grows = table.whole[available[fitting] - nodes] - table.whole[available[fitting]]
@@ -260,7 +264,27 @@ def _evenly(available: npt.NDArray[np.int64], units: int, rest: int, unit: int) 
     fits = np.cumsum(available[order] // unit) >= units
     if not fits.any() or units == 0:
         return None
-    chosen = order[: int(np.argmax(fits)) + 1]
+    return _levelled(available, order[: int(np.argmax(fits)) + 1], units, rest, unit)
+
+
+def _apart(available: npt.NDArray[np.int64], units: int, rest: int, unit: int) -> Mapping[int, int] | None:
+    """Over all domains that hold a unit; the rest is one more of them where it can lie apart from the others."""
+    holding = np.argsort(-available, kind="stable")
+    holding = holding[available[holding] >= unit]
+    if units == 0 or (available // unit).sum() < units:
+        return None
+    return _levelled(available, holding, units, rest, unit, rest_apart=True)
+
+
+def _levelled(
+    available: npt.NDArray[np.int64],
+    chosen: npt.NDArray[np.int64],
+    units: int,
+    rest: int,
+    unit: int,
+    *,
+    rest_apart: bool = False,
+) -> Mapping[int, int] | None:
     room, share = available // unit, np.zeros(len(available), dtype=np.int64)
     left = units
     while left > 0:  # level by level, so that no domain has two more than another that could take one
@@ -270,18 +294,20 @@ def _evenly(available: npt.NDArray[np.int64], units: int, rest: int, unit: int) 
             share[domain] += 1
             left -= 1
     shape = {int(domain): int(share[domain]) * unit for domain in chosen if share[domain]}
-    return _with_rest(shape, available - share * unit, rest)
+    return _with_rest(shape, available - share * unit, rest, apart=rest_apart)
 
 
-def _with_rest(shape: dict[int, int], room: npt.NDArray[np.int64], rest: int) -> Mapping[int, int] | None:
-    """The rest, smaller than a unit, goes as a whole to one domain: one that is used already, if it can.
+def _with_rest(
+    shape: dict[int, int], room: npt.NDArray[np.int64], rest: int, *, apart: bool = False
+) -> Mapping[int, int] | None:
+    """The rest, smaller than a unit, goes as a whole to one domain: to one (not) used already, if it can.
 
     That domain comes last: its last node is the one that may be used in part.
     """
     if rest == 0:
         return shape
-    used = [domain for domain in shape if room[domain] >= rest]
-    fitting = used or np.flatnonzero(room >= rest).tolist()
+    every: list[int] = np.flatnonzero(room >= rest).tolist()
+    fitting = [domain for domain in every if (domain in shape) is not apart] or every
     if not fitting:
         return None
     domain = min(fitting, key=lambda each: (room[each], each))
