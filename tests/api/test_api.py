@@ -111,7 +111,7 @@ def test_users_see_their_own_jobs_and_admins_all(served) -> None:
     [
         ({"script": "echo hi"}, 400, None),
         ({"options": {"gpsu": "3"}}, 400, "options"),
-        ({"options": {"array": "1-3"}}, 400, "options.array"),
+        ({"options": {"array": "3-1"}}, 400, "options.array"),
         ({"options": {"gpus": "0"}}, 400, "options.gpus"),
         ({"work_dir": "relative"}, 400, "work_dir"),
         ({"options": {"export": "HOME"}}, 400, "options.export"),

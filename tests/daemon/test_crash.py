@@ -107,7 +107,8 @@ class Drill:
         deadline = time.monotonic() + _PATIENCE_S
         while True:
             records = {record.id: record for record in self.app.store.jobs()}
-            left = [file.name for file in (self.home / "spool").iterdir()]
+            spool = self.home / "spool"  # not there yet where every daemon died before its first start of a job
+            left = [file.name for file in spool.iterdir()] if spool.is_dir() else []
             if all(record.state.final for record in records.values()) and not left:
                 return records
             alive = {number: record.state for number, record in records.items() if not record.state.final}
