@@ -35,7 +35,8 @@ from csched_slurm.protocol.messages import LONGEST_MESSAGE, Fate
 from csched_slurm.transport import Answer, Failed, Known, OrderAnswer, Refused, SubmitAnswer, Submitted, Unknown
 
 _ENOUGH_LOOKS: Final = 2
-_LAUNCH_FAILED: Final = "launch failed"
+_CLOCK_STEP: Final = timedelta(seconds=2)
+"""How far two records of one submission may lie apart."""
 
 
 def next_step(attempt: Attempt, now: datetime) -> Step:
@@ -122,7 +123,7 @@ def after_look_up(attempt: Attempt, answer: Answer[tuple[ClusterJob, ...]], now:
     keeper = mine[0]
     others = tuple(job.id for job in mine[1:] if not job.state.ended)
     known = attempt.model_copy(update={"duplicates": others, "submitted": keeper.submit})
-    if not keeper.held:
+    if not keeper.held or _launch_failed(keeper):
         return observed(_to(known, Stage.RELEASED, now, job_id=keeper.id), keeper, now, timing)
     if attempt.stage is not Stage.HELD or attempt.job_id != keeper.id:
         return _held(known, keeper.id, now, timing.read_back_s)
@@ -138,7 +139,9 @@ def _not_found(attempt: Attempt, now: datetime, timing: Timing) -> Attempt:
 
 def _missing(attempt: Attempt, now: datetime) -> Attempt:
     """Its id is gone or another's. What was never let go has never run; of anything else accounting must tell."""
-    return _to(attempt, Stage.RELEASED if attempt.releases else Stage.LOOKING, now)
+    if attempt.releases:
+        return _to(attempt, Stage.RELEASED, now)
+    return _to(attempt, Stage.LOOKING, now, job_id=None, submitted=None)
 
 
 def _read_back(attempt: Attempt, now: datetime) -> Attempt:
@@ -220,7 +223,7 @@ def observed(attempt: Attempt, job: ClusterJob, now: datetime, timing: Timing) -
         return attempt.model_copy(
             update=_news(attempt, state=JobState.RUNNING, start=job.start, nodes=nodes, message=None)
         )
-    if _LAUNCH_FAILED in (job.reason or "").replace("_", " ").lower():
+    if _launch_failed(job):
         return _lost_track(attempt, "the cluster lost its record of the run: it may have run, in part or to its end")
     if job.held and job.name == attempt.name:  # our own changes are gone: the controller was set back
         if attempt.state is JobState.RUNNING:
@@ -228,6 +231,11 @@ def observed(attempt: Attempt, job: ClusterJob, now: datetime, timing: Timing) -
         return _held(attempt, job.id, now, timing.settle_s)
     message = "held at the site by its owner or an admin" if job.held else None
     return attempt.model_copy(update=_news(attempt, message=message))
+
+
+def _launch_failed(job: ClusterJob) -> bool:
+    """What a controller says of a job that its nodes knew to run while it did not itself."""
+    return "launch failed" in (job.reason or "").replace("_", " ").lower()
 
 
 def accounted(attempt: Attempt, job: AccountedJob, now: datetime) -> Attempt:
@@ -339,11 +347,14 @@ def _telling(job: ClusterJob) -> tuple[int, int]:
 
 
 def same_run(attempt: Attempt, job: AccountedJob) -> bool:
-    """Whether accounting speaks of this attempt: ids and names are used again."""
-    named = job.name in {attempt.name, attempt.own_name} or job.admin_comment == attempt.mark
-    older = (
-        attempt.submitted is not None
-        and job.submit is not None
-        and job.submit < attempt.submitted - timedelta(seconds=2)
-    )
-    return named and not older and job.user in {None, attempt.user}
+    """Whether accounting speaks of this attempt. Its own name and mark say so; its owner's name, which others share,
+    only beside its id and a submission that is not older: ids are given anew."""
+    if job.user not in {None, attempt.user}:
+        return False
+    if job.name == attempt.name or job.admin_comment == attempt.mark:
+        return True
+    if job.name != attempt.own_name or job.id != attempt.job_id:
+        return False
+    if attempt.submitted is None or job.submit is None:
+        return False
+    return job.submit >= attempt.submitted - _CLOCK_STEP
