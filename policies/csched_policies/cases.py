@@ -6,6 +6,7 @@ What a case says is checked when the rule is loaded; a typo in a case would othe
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import isclose
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -15,11 +16,17 @@ from csched.domain.site import Fleet, Site
 from csched.domain.verdict import SiteVerdict
 from csched.errors import InputError, Where
 from csched.formats.validation import did_you_mean, input_error
+from csched.units import SECONDS_PER_HOUR
 from csched_policies.facts import Tenant, label_facts, site_facts
-from csched_policies.parsing import Place, read_label
-from csched_policies.policy_set import Content, PolicySet
+from csched_policies.judging import Judge
+from csched_policies.parsing import read_label
+from csched_policies.policy_content import Content
+from csched_policies.policy_set import PolicySet
+from csched_policies.reading import Place
 from csched_policies.rule import Case, Rule
+from csched_policies.shares import exceeded
 from csched_policies.table import Table
+from csched_policies.vocabulary import VOCABULARY
 
 _INVENTED: Final[Mapping[str, object]] = {
     "id": "inline",
@@ -81,18 +88,41 @@ def _run(rule: Rule, index: int, content: Content, fleet: Fleet | None, now: dat
     case, place = rule.text.tests[index], Place(rule.document, ("tests", index))
     found = _named(case.site, fleet, place) if isinstance(case.site, str) else _inline(case.site, place.inner("site"))
     alone = Fleet.model_construct(sites=(found.site,))
-    table = Table([rule], content.groups, content.tenants, alone, case.now or now, unknown=found.unknown)
-    verdict = table.row(_labels(case, place, content.tenants))[0]
-    got = _said(verdict)
+    at = case.now or now
+    table = Table([rule], content.groups, content.tenants, alone, at, unknown=found.unknown)
+    labels = _labels(case, place, content.tenants)
+    verdict = table.row(labels)[0]
+    denying = _denying(verdict, case)
+    if not denying and case.used is not None:
+        hours = _gpu_h(case, labels, place)
+        denying = tuple(
+            clause.path for clause in exceeded(rule, case.used, hours, found.site.country, _judge(rule, content, at))
+        )
     return Outcome(
         rule=rule.id,
         number=index + 1,
         where=place.where,
         expected=_expected(case),
-        got=got,
-        passed=_agrees(case, verdict),
-        denied_by=frozenset(_denying(verdict)),
+        got=_said(verdict, denying, case),
+        passed=_agrees(case, verdict, denying),
+        denied_by=frozenset(denying),
     )
+
+
+def _judge(rule: Rule, content: Content, now: datetime) -> Judge:
+    return Judge([rule], content.groups, (), now)
+
+
+def _gpu_h(case: Case, labels: Mapping[str, Any], place: Place) -> float:
+    """What the case's job adds to a month's hours."""
+    gpus, limit_s = labels.get("job.gpus"), labels.get("job.time_limit_s")
+    if gpus is None or limit_s is None:
+        raise InputError(
+            "`used` needs a job of known size",
+            hint="give it job.gpus and job.time_limit_s",
+            where=place.inner("job").where if case.job else place.where,
+        )
+    return float(gpus) * float(limit_s) / SECONDS_PER_HOUR
 
 
 def clauses_without_case(policies: PolicySet, outcomes: Sequence[Outcome]) -> tuple[tuple[str, str], ...]:
@@ -102,35 +132,47 @@ def clauses_without_case(policies: PolicySet, outcomes: Sequence[Outcome]) -> tu
     return tuple(pair for pair in asked if pair not in seen)
 
 
-def _denying(verdict: SiteVerdict) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(str(reason.clause) for reason in verdict.denials + verdict.advice))
+def _denying(verdict: SiteVerdict, case: Case) -> tuple[str, ...]:
+    """Clauses that say no; those about hours only where the case says when the job starts."""
+    said = [str(reason.clause) for reason in verdict.denials + verdict.advice]
+    closed = [ban.clause for ban in verdict.bans if case.start is not None and ban.forbids(case.start)]
+    return tuple(dict.fromkeys([*said, *closed]))
 
 
-def _agrees(case: Case, verdict: SiteVerdict) -> bool:
+def _agrees(case: Case, verdict: SiteVerdict, denying: Sequence[str]) -> bool:
     """A rule that only advises or audits is judged by what it would have said."""
-    denying = _denying(verdict)
     if case.expect == "allow":
-        return not denying and (case.until is None or case.until == verdict.latest_end)
+        in_time = case.until is None or case.until == verdict.latest_end
+        return not denying and in_time and (case.preferred is None or isclose(case.preferred, verdict.points))
     return bool(denying) and (case.clause is None or case.clause in denying)
 
 
 def _expected(case: Case) -> str:
     if case.expect == "deny":
         return f"deny by {case.clause}" if case.clause else "deny"
-    return f"allow until {format_instant(case.until)}" if case.until else "allow"
+    return _allowed(case.until, case.preferred)
 
 
-def _said(verdict: SiteVerdict) -> str:
-    if clauses := _denying(verdict):
-        return f"deny by {', '.join(clauses)}"
-    return f"allow until {format_instant(verdict.latest_end)}" if verdict.latest_end else "allow"
+def _said(verdict: SiteVerdict, denying: Sequence[str], case: Case) -> str:
+    if denying:
+        return f"deny by {', '.join(denying)}"
+    return _allowed(verdict.latest_end, None if case.preferred is None else verdict.points)
+
+
+def _allowed(until: datetime | None, points: float | None) -> str:
+    bound = f" until {format_instant(until)}" if until else ""
+    return f"allow{bound}" + ("" if points is None else f", preferred with {points:g} points")
 
 
 def _labels(case: Case, place: Place, tenants: Mapping[str, Tenant]) -> dict[str, Any]:
     """The case's labels; what it does not say of a tenant that facts/tenants.yaml knows comes from there."""
     named = {path: read_label(path, raw, place.inner("job").inner(path)) for path, raw in case.job.items()}
     law = {"data.law": named["tenant.law"]} if "tenant.law" in named else {}
-    return {**label_facts({"tenant": named.get("tenant.id")}, tenants), **law, **named}
+    lasts = named.get("transfer.duration_h")
+    lead_s = lasts * SECONDS_PER_HOUR if isinstance(lasts, float) else None
+    way = {} if lead_s is None else dict.fromkeys(("transfer.start", "transfer.hours"), lead_s)
+    stated = {VOCABULARY[path].fact: value for path, value in named.items()}
+    return {**label_facts({"tenant": named.get("tenant.id")}, tenants), **law, **way, **stated}
 
 
 def _named(site_id: str, fleet: Fleet | None, place: Place) -> _Site:

@@ -8,10 +8,10 @@ from csched.domain.site import Certificate
 from csched.domain.verdict import Scalar
 from csched_policies.facts import Facts
 from csched_policies.groups import CONDITION_PATH
-from csched_policies.operators import COMPARE, Countries, Evidence, Sight
+from csched_policies.operators import COMPARE, ClosedHours, Countries, Evidence, Share, Sight
 from csched_policies.vocabulary import LAW_PARAMETER, Attribute, Law
 
-Operand = Countries | Evidence | frozenset[str] | str | float | bool
+Operand = Countries | Evidence | ClosedHours | Share | frozenset[str] | str | float | bool
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Clause:
     def reads(self) -> frozenset[str]:
         """Every fact that can change the answer."""
         more = self.operand.reads if isinstance(self.operand, Countries) else frozenset()
-        return more | {self.path}
+        return more | {self.attribute.fact}
 
     @cached_property
     def group_names(self) -> frozenset[str]:
@@ -38,13 +38,20 @@ class Clause:
 
     def holds(self, sight: Sight) -> bool | None:
         """True: met. False: not met. None: a fact that it needs is not known."""
-        seen = sight.fact(self.path)
+        seen = sight.fact(self.attribute.fact)
         if seen is None:
             return None
         if self.operator in {"at_least", "at_most"}:
             ranks = self.attribute.values
             return COMPARE[self.operator](ranks.index(seen), ranks.index(str(self.operand)), sight)
         return COMPARE[self.operator](seen, self.operand, sight)
+
+    def closed_hours(self, sight: Sight) -> tuple[ClosedHours, float, float] | None:
+        """Hours that are refused to something which begins so many seconds before the start and lasts so long."""
+        lead_s = sight.fact(self.attribute.fact)
+        if not isinstance(self.operand, ClosedHours) or lead_s is None:
+            return None
+        return self.operand, float(lead_s), float(lead_s) if self.path == "transfer.hours" else 0.0
 
     def asks(self, facts: Facts) -> str:
         """`needed` with what a reference stands for here: `one of FR, @tenant.country (DE)`."""
@@ -62,7 +69,7 @@ class Clause:
         """Conditions that would make countries seen count, were the operator known to meet them."""
         if not isinstance(self.operand, Countries):
             return ()
-        seen = sight.fact(self.path) or ()
+        seen = sight.fact(self.attribute.fact) or ()
         laws = sight.fact(LAW_PARAMETER) or ()
         names = sorted(self.operand.group_names(laws) & sight.groups.by_name.keys())
         found = [

@@ -7,7 +7,7 @@ from typing import Any
 from csched.clock import format_instant
 from csched_policies.exceptions import Exemption
 from csched_policies.groups import Group, Member
-from csched_policies.policy_set import Content
+from csched_policies.policy_content import Content
 from csched_policies.rule import Rule
 
 

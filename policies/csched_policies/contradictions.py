@@ -15,16 +15,17 @@ from csched.domain.site import Fleet
 from csched.errors import InputError
 from csched_policies.clause import Clause
 from csched_policies.facts import Facts, Tenant, label_facts
-from csched_policies.policy_set import Content
+from csched_policies.judging import Judge
+from csched_policies.policy_content import Content
 from csched_policies.rule import Rule
 from csched_policies.satisfiable import (
     OTHER,
     contradiction,
+    labels_told_apart,
     leave_no_site,
     scalars_told_apart,
-    values_told_apart,
 )
-from csched_policies.table import Judge, Table
+from csched_policies.table import Table
 from csched_policies.vocabulary import VOCABULARY, Law, Sector
 
 MAX_COMBINATIONS: Final = 200_000
@@ -63,9 +64,12 @@ class LabelSpace:
         self._paths = sorted({path for rule in content.rules for path in rule.reads if not path.startswith("site.")})
         own = [path for path in self._paths if not path.startswith("tenant.") and path != "data.law"]
         self._values = {
-            path: values_told_apart(VOCABULARY[path], list(_clauses_on(path, content.rules))) for path in own
+            path: labels_told_apart(VOCABULARY[path], list(_clauses_on(path, content.rules)), content.groups)
+            for path in own
         }
-        self._tenants = list(_tenants(content)) if len(own) < len(self._paths) else [{}]
+        of_tenant = {*self._paths, "tenant.id", "tenant.country", "tenant.sector", "tenant.law", "data.law"}
+        known = _tenants(content) if len(own) < len(self._paths) else [{}]
+        self._tenants = [{path: told for path, told in each.items() if path in of_tenant} for each in known]
 
     def __len__(self) -> int:
         return prod(map(len, self._values.values())) * len(self._tenants)
@@ -140,7 +144,7 @@ def _fleet_conflict(table: Table, labels: Facts) -> tuple[tuple[str, ...], None]
 
 
 def _clauses_on(path: str, rules: Sequence[Rule]) -> Iterator[Clause]:
-    return (clause for rule in rules for clause in rule.clauses if clause.path == path)
+    return (clause for rule in rules for clause in rule.clauses if clause.attribute.fact == path)
 
 
 def _tenants(content: Content) -> Iterator[dict[str, Any]]:

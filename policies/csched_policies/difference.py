@@ -11,9 +11,12 @@ from csched.domain.job import Job
 from csched.domain.site import Fleet
 from csched.domain.verdict import Reason, ReasonCode, SiteVerdict
 from csched_policies.content_changes import ContentChange, content_changes
+from csched_policies.demands import OF_JOB
 from csched_policies.facts import COLUMN, label_facts
-from csched_policies.policy_set import Content, PolicySet
-from csched_policies.vocabulary import VOCABULARY, Kind
+from csched_policies.policy_content import Content
+from csched_policies.policy_set import PolicySet
+from csched_policies.transfers import rests_on
+from csched_policies.vocabulary import UNLESS_SAID, VOCABULARY, Kind
 
 EXAMPLES: Final = 3
 """Jobs named for each class of jobs; all are counted."""
@@ -227,6 +230,7 @@ def _label_class(old: Content, new: Content) -> tuple[list[str], Callable[[Job],
     """Columns of the words and names that any rule reads, and how to take them from a job."""
     reads = {path for content in (old, new) for rule in content.rules for path in rule.reads}
     reads |= {path for content in (old, new) for exemption in content.exceptions for path in exemption.reads}
+    reads = rests_on(frozenset(reads)) | set(OF_JOB)
     words = {path for path in reads & COLUMN.keys() if VOCABULARY[path].kind is not Kind.NUMBER}
     named = {"datasets"} if old.datasets or new.datasets else set()
     columns = sorted({COLUMN[path] for path in words} | named)
@@ -239,10 +243,11 @@ def _label_class(old: Content, new: Content) -> tuple[list[str], Callable[[Job],
 def _labels(columns: Sequence[str], values: Sequence[Any], content: Content) -> dict[str, object]:
     """What is known of such jobs, by path; a tenant's facts follow from the tenant and are left out."""
     facts = label_facts(dict(zip(columns, values, strict=True)), {})
-    named = {path: value for path, value in facts.items() if path == "tenant.id" or COLUMN[path] != "tenant"}
+    asked = {path: value for path, value in facts.items() if COLUMN.get(path) in columns}
+    named = {path: value for path, value in asked.items() if path == "tenant.id" or COLUMN[path] != "tenant"}
     tenant = content.tenants.get(named.get("tenant.id") or "")
     sector = {"tenant.sector": str(tenant.sector)} if tenant and tenant.sector else {}
-    return {path: value for path, value in {**named, **sector}.items() if value is not None}
+    return {path: value for path, value in {**named, **sector}.items() if value not in {None, UNLESS_SAID.get(path)}}
 
 
 def _class(labels: Mapping[str, object], ids: Sequence[str], turned: _Turned) -> ChangedClass:

@@ -23,8 +23,10 @@ from csched_policies.clause import Clause
 from csched_policies.facts import Facts
 from csched_policies.groups import Groups
 from csched_policies.operators import Sight
-from csched_policies.parsing import Place, find_attribute, parse_clauses
+from csched_policies.parsing import find_attribute, parse_clauses
+from csched_policies.reading import Place
 from csched_policies.rule import Enforce, Rule
+from csched_policies.vocabulary import is_label
 
 LONGEST: Final = timedelta(days=366)
 """From the last approval to the end; who needs longer asks again."""
@@ -163,7 +165,7 @@ def _read(document: Document) -> Exemption:
     clauses: list[Clause] = []
     for path, comparison in text.whom.items():
         place = Place(document, ("whom", path))
-        if find_attribute(path, place.where).of_site:
+        if not is_label(find_attribute(path, place.where).path):
             raise InputError(
                 f"`{path}` is a fact about the site", hint="write the sites' ids under `sites`", where=place.where
             )

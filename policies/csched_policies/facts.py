@@ -7,17 +7,18 @@ eight objectives.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from csched.domain.base import Country, Slug, Value
 from csched.domain.job import DataClass, Restriction
 from csched.domain.site import Fleet, SealObjective, Site
+from csched.domain.start_ban import ClockTime, ZoneName
 from csched.errors import InputError
 from csched.formats.validation import input_error
 from csched.formats.yaml_document import Document
-from csched_policies.vocabulary import SEAL_WEIGHTS, VOCABULARY, Law, Sector
+from csched_policies.vocabulary import SEAL_WEIGHTS, UNLESS_SAID, VOCABULARY, Egress, Law, Sector
 
 Facts = Mapping[str, Any]
 """Path -> value: text, number, truth, a tuple of these, or a tuple of certificates; None is unknown."""
@@ -27,6 +28,20 @@ def _as_list(raw: object) -> object:
     return (raw,) if isinstance(raw, str) else raw
 
 
+class OpenHours(Value):
+    """Hours of every day in which something may happen, by the clock of a zone; over midnight where `to` is earlier."""
+
+    from_: ClockTime = Field(alias="from")
+    to: ClockTime
+    tz: ZoneName
+
+    @model_validator(mode="after")
+    def _some_of_the_day(self) -> Self:
+        if self.from_ == self.to:
+            raise ValueError("the hours begin and end at the same time")
+        return self
+
+
 class Dataset(Value):
     """What is known of a dataset; null is unknown and fails every rule that reads it."""
 
@@ -34,6 +49,16 @@ class Dataset(Value):
     restricted: Restriction | None = None
     law: Annotated[tuple[Law, ...] | None, BeforeValidator(_as_list)] = None
     """The law under which it was collected; where it is left out, that of the job's tenant."""
+    home_site: Slug | None = None
+    """Where it rests; where it is left out, what the job says (`data_site`)."""
+    size_gb: float | None = Field(default=None, ge=0)
+    """How much of it a job moves; where it is left out, what the job says (`data_gb`)."""
+    replicas: tuple[Slug, ...] | None = None
+    """Sites where there is a copy: nothing moves to them."""
+    egress: Egress | None = None
+    """How far it may be taken; binds every job that reads it, with or without a rule."""
+    egress_hours: OpenHours | None = None
+    """When it may travel; binds likewise."""
 
 
 class Tenant(Value):
@@ -174,11 +199,14 @@ COLUMN: Final[Mapping[str, str]] = {
     "data.law": "tenant",
     "data.id": "datasets",
     "data.restricted": "data_restricted",
+    "data.replicas": "datasets",
+    "data.egress": "datasets",
     "tenant.id": "tenant",
     "tenant.country": "tenant",
     "tenant.sector": "tenant",
     "tenant.law": "tenant",
     "tenant.contract_locations": "tenant",
+    "tenant.gpu_hours": "tenant",
     "job.user": "user",
     "job.gpus": "gpus",
     "job.time_limit_s": "time_limit_s",
@@ -191,9 +219,16 @@ COLUMN: Final[Mapping[str, str]] = {
     "job.portable": "portable",
     "job.purpose": "purpose",
     "job.run_id": "run_id",
+    "job.requires.confidential": "requires_confidential",
+    "job.requires.tenancy": "requires_tenancy",
+    "job.requires.min_seal": "requires_min_seal",
+    "job.requires.min_ual": "requires_min_ual",
     "outputs.kind": "outputs_kind",
     "outputs.return_to": "outputs_return_to",
     "outputs.retain_at_site_h": "outputs_retain_at_site_h",
+    "outputs.export": "outputs_export",
+    "outputs.aggregated_only": "outputs_aggregated_only",
+    "outputs.inherit_class": "outputs_inherit_class",
 }
 """Path of a label -> the column of the job from which it comes."""
 
@@ -207,23 +242,30 @@ _FROM_TENANT: Final[Mapping[str, Callable[[Tenant], object]]] = {
 }
 
 
+_FROM_DATASET: Final = frozenset({"data.replicas", "data.egress"})
+"""Known once it is known which dataset is meant (`inputs`)."""
+
+
 def label_facts(columns: Mapping[str, Any], tenants: Mapping[str, Tenant]) -> dict[str, Any]:
     """Facts of a job, by path, from the columns at hand; an empty list is unknown, as in the jobs file."""
-    facts: dict[str, Any] = {}
+    facts: dict[str, Any] = dict(UNLESS_SAID)
     for column, stated in columns.items():
         known = tenants.get(stated) if column == "tenant" and stated is not None else None
         for path in _PATHS.get(column, ()):
             value = stated
             if path in _FROM_TENANT:
                 value = _FROM_TENANT[path](known) if known else None
-            facts[path] = None if value == () else value
+            elif path in _FROM_DATASET:
+                continue
+            facts[path] = UNLESS_SAID.get(path) if value is None or value == () else value
     return facts
 
 
 def inputs(labels: Facts, datasets: Mapping[str, Dataset]) -> tuple[Facts, ...]:
     """The labels under which a job is judged: once for each dataset that it reads, else once.
 
-    What the job itself says of its data can only narrow: the higher class counts, and each marking is judged.
+    What the job itself says of its data can only narrow: the higher class counts, and each marking is judged. Where
+    a dataset rests and how large it is, the dataset says.
     """
     found: list[Facts] = []
     for name in labels.get("data.id") or ():
@@ -232,10 +274,20 @@ def inputs(labels: Facts, datasets: Mapping[str, Dataset]) -> tuple[Facts, ...]:
             "data.id": name,
             "data.class": _higher(dataset.class_, labels.get("data.class")),
             "data.law": dataset.law or labels.get("data.law"),
+            "data.site": dataset.home_site or labels.get("data.site"),
+            "data.gb": labels.get("data.gb") if dataset.size_gb is None else dataset.size_gb,
+            "data.replicas": dataset.replicas,
+            "data.egress": dataset.egress,
+            EGRESS_HOURS: dataset.egress_hours,
         }
         marks = dict.fromkeys(mark for mark in (dataset.restricted, labels.get("data.restricted")) if mark)
         found += [{**labels, **of_data, "data.restricted": mark} for mark in marks or (None,)]
-    return tuple(found) or ({**labels, "data.id": None},)
+    return tuple(found) or ({**labels, **_NO_DATASET},)
+
+
+EGRESS_HOURS: Final = "data.egress_hours"
+"""Not a fact that rules can compare: only the dataset itself asks for it."""
+_NO_DATASET: Final = dict.fromkeys(("data.id", "data.replicas", "data.egress"))
 
 
 def _higher(of_dataset: DataClass | None, of_job: DataClass | None) -> DataClass | None:

@@ -44,4 +44,5 @@ class SecondLookGate:
         verdict = next((verdict for verdict in verdicts if verdict.site == site), None)
         if verdict is None or not verdict.allowed:
             return False
-        return verdict.latest_end is None or now + timedelta(seconds=job.time_limit_s) <= verdict.latest_end
+        in_time = verdict.latest_end is None or now + timedelta(seconds=job.time_limit_s) <= verdict.latest_end
+        return in_time and not any(ban.forbids(now) for ban in verdict.bans)

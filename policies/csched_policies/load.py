@@ -18,7 +18,8 @@ from csched_policies.clause import Clause
 from csched_policies.exceptions import read_exceptions
 from csched_policies.facts import Dataset, Tenant, read_datasets, read_tenants
 from csched_policies.groups import Group, Groups, read_group
-from csched_policies.policy_set import Content, PolicySet
+from csched_policies.policy_content import Content
+from csched_policies.policy_set import PolicySet
 from csched_policies.rule import Rule, read_rule
 
 GROUPS: Final = "groups"

@@ -74,13 +74,15 @@ class Countries:
 
     @staticmethod
     def _in_group(name: str, country: str, sight: Sight, conditional: bool) -> bool | None:
+        if name not in sight.groups.by_name:
+            return None
         found = sight.groups.membership(name, country, sight.at, sight.fact(CONDITION_PATH))
         return conditional if found is Membership.CONDITIONAL else found is Membership.YES
 
     def _under_law(self, family: str, country: str, sight: Sight, conditional: bool) -> bool | None:
         """In the family's group for every law of the tenant: a transfer must be lawful under each."""
         laws = sight.fact(LAW_PARAMETER)
-        if laws is None or any(f"{family}({law})" not in sight.groups.by_name for law in laws):
+        if laws is None:
             return None
         return _all([self._in_group(f"{family}({law})", country, sight, conditional) for law in laws])
 
@@ -99,6 +101,24 @@ class Evidence:
     version_at_least: tuple[int, ...] | None = None
     type_at_least: int | None = None
     level_at_least: str | None = None
+
+
+@dataclass(frozen=True)
+class ClosedHours:
+    """The operand of `between` and `not_between`: hours of each day, by the clock of a zone, that are refused."""
+
+    from_: str
+    to: str
+    zone: str
+
+
+@dataclass(frozen=True)
+class Share:
+    """The operand of `at_most_pct`: at most so much of a month outside these countries."""
+
+    at_most: float
+    """0 to 1."""
+    outside: Countries
 
 
 def parse_version(text: str) -> tuple[int, ...] | None:
@@ -170,6 +190,11 @@ def _shows(certificate: Certificate, operand: Evidence, at: datetime) -> bool | 
     return _all(answers)
 
 
+def _someday(_seen: object, _operand: object, _sight: Sight) -> bool:
+    """What hangs on the hour of the start, or on all jobs of a month, refuses no site by itself."""
+    return True
+
+
 COMPARE: Final[Mapping[str, Callable[[Any, Any, Sight], bool | None]]] = {
     "in": _in,
     "not_in": _not_in,
@@ -181,5 +206,8 @@ COMPARE: Final[Mapping[str, Callable[[Any, Any, Sight], bool | None]]] = {
     "at_least": _ge,
     "at_most": _le,
     "has": _has,
+    "between": _someday,
+    "not_between": _someday,
+    "at_most_pct": _someday,
 }
 """`at_least` and `at_most` compare ranks: the clause turns ordered words into their places."""

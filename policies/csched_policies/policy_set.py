@@ -1,9 +1,6 @@
 """A loaded, valid set of rules: what `csched.ports.Policies` asks for."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
@@ -12,36 +9,10 @@ from csched.domain.quota import QuotaRow
 from csched.domain.site import Fleet
 from csched.domain.snapshot import Snapshot
 from csched.domain.verdict import Verdicts
-from csched_policies.exceptions import Exemption
-from csched_policies.facts import Dataset, Tenant
-from csched_policies.groups import Groups
+from csched_policies.policy_content import Content
 from csched_policies.rule import Rule
+from csched_policies.shares import quota_rows
 from csched_policies.table import Table
-
-
-@dataclass(frozen=True)
-class Content:
-    """Everything that decides: rules and exceptions in the order of their ids, groups by name, tenants and
-    datasets by id.
-    """
-
-    rules: tuple[Rule, ...]
-    groups: Groups
-    tenants: Mapping[str, Tenant]
-    exceptions: tuple[Exemption, ...] = ()
-    datasets: Mapping[str, Dataset] = field(default_factory=dict)
-
-    def digest(self) -> str:
-        """SHA-256 over the content in canonical form: neither file names nor comments nor the order of files count."""
-        canonical = {
-            "rules": [rule.document.data for rule in self.rules],
-            "groups": [group.model_dump(mode="json") for _, group in sorted(self.groups.by_name.items())],
-            "datasets": {name: each.model_dump(mode="json") for name, each in self.datasets.items()},
-            "tenants": {name: tenant.model_dump(mode="json") for name, tenant in self.tenants.items()},
-            "exceptions": [exemption.document.data for exemption in self.exceptions],
-        }
-        text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 class PolicySet:
@@ -65,9 +36,9 @@ class PolicySet:
         """One verdict for each job and site; sees no carbon, no load and no other job."""
         return self.table(fleet, now).screen(jobs)
 
-    def quotas(self, snapshot: Snapshot) -> tuple[QuotaRow, ...]:  # noqa: ARG002  (the port's signature)
-        """No rule of the vocabulary sets a share of GPU-hours."""
-        return ()
+    def quotas(self, snapshot: Snapshot) -> tuple[QuotaRow, ...]:
+        """Shares of this month's GPU-hours that the pending jobs' tenants may spend at some sites."""
+        return quota_rows(self.content, snapshot)
 
     def table(self, fleet: Fleet, now: datetime) -> Table:
         """The table for this fleet and instant; the last one again where nothing has changed since."""

@@ -8,7 +8,7 @@ from csched.clock import format_instant
 from csched.domain.site import Fleet
 from csched_policies.facts import ends_of_evidence
 from csched_policies.operators import Evidence
-from csched_policies.policy_set import Content
+from csched_policies.policy_content import Content
 
 SOON: Final = timedelta(days=90)
 

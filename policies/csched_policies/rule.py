@@ -4,17 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
-from csched.domain.base import InstantOrDay, Slug, Value
+from csched.domain.base import Country, InstantOrDay, Slug, Value
+from csched.domain.verdict import ReasonCode
 from csched.errors import InputError, Where
 from csched.formats.validation import input_error
 from csched.formats.yaml_document import Document, Path
 from csched_policies.clause import Clause
 from csched_policies.groups import Groups
-from csched_policies.parsing import Place, find_attribute, parse_clauses
+from csched_policies.parsing import find_attribute, parse_clauses
+from csched_policies.preferring import Liking, read_liking
+from csched_policies.reading import Place
+from csched_policies.vocabulary import VOCABULARY, Kind
 
 
 class Enforce(StrEnum):
@@ -44,6 +48,12 @@ class Case(Value):
     """When the case is judged; the time of the test run where it is left out."""
     until: InstantOrDay | None = None
     """For an allowed case: the instant by which the job must have ended."""
+    start: InstantOrDay | None = None
+    """When the job is begun, for rules with hours; without it some start is asked for."""
+    used: Mapping[Country, Annotated[float, Field(ge=0)]] | None = None
+    """GPU-hours that the tenant has had this month, by country, for rules with a share; the job's come on top."""
+    preferred: float | None = Field(default=None, ge=0)
+    """For an allowed case: the points that the rule's `prefer` gives the site, were it the fleet's only one."""
 
 
 def _day(raw: object) -> object:
@@ -79,6 +89,7 @@ class RuleText(Value):
     require: Mapping[str, Any] = Field(min_length=1)
     """Path -> comparison; all must hold."""
     prefer: Mapping[str, Any] = {}
+    """Path -> what makes one site better than another; advice."""
     tests: tuple[Case, ...] = Field(default=(), max_length=1000)
 
 
@@ -89,6 +100,7 @@ class Rule:
     text: RuleText
     when: tuple[Clause, ...]
     require: tuple[Clause, ...]
+    prefer: tuple[Liking, ...]
     document: Document
 
     @property
@@ -101,18 +113,25 @@ class Rule:
         return self.text.mode is Mode.ENFORCE and self.text.enforce is not Enforce.ADVISORY
 
     @property
+    def code(self) -> ReasonCode:
+        return ReasonCode.POLICY_HARD_DENY
+
+    @property
+    def spoken(self) -> str:
+        """How reasons call it."""
+        return f"rule {self.id}"
+
+    @property
     def clauses(self) -> tuple[Clause, ...]:
         return self.when + self.require
 
     @property
     def reads(self) -> frozenset[str]:
-        return frozenset(path for clause in self.clauses for path in clause.reads)
+        preferred = frozenset(path for liking in self.prefer for path in liking.reads)
+        return preferred | frozenset(path for clause in self.clauses for path in clause.reads)
 
     def where(self, *path: str | int) -> Where:
         return self.document.where(path)
-
-
-_PREFER: Final = "this version of csched applies requirements only, not preferences"
 
 
 def read_rule(document: Document, groups: Groups) -> Rule:
@@ -127,15 +146,18 @@ def read_rule(document: Document, groups: Groups) -> Rule:
         text = RuleText.model_validate(document.data)
     except ValidationError as error:
         raise input_error(error, document.where, RuleText) from error
-    if "prefer" in document.data:
-        raise InputError(_PREFER, hint="leave `prefer` out", where=document.where(("prefer",)))
     for path in text.when:
-        _refuse_site_fact(path, document.where(("when", path)))
+        _require_condition(path, document.where(("when", path)))
     when = _clauses(text.when, "when", document, groups)
     require = _clauses(text.require, "require", document, groups)
+    prefer = tuple(
+        read_liking(path, raw, Place(document, ("prefer", path)), groups) for path, raw in text.prefer.items()
+    )
+    if any(clause.attribute.kind is Kind.QUOTA for clause in require):
+        _check_share(text, document)
     for index, case in enumerate(text.tests):
         _check_case(case, ("tests", index), document, text)
-    return Rule(text, when, require, document)
+    return Rule(text, when, require, prefer, document)
 
 
 def _clauses(entries: Mapping[str, Any], key: str, document: Document, groups: Groups) -> tuple[Clause, ...]:
@@ -146,12 +168,34 @@ def _clauses(entries: Mapping[str, Any], key: str, document: Document, groups: G
     )
 
 
-def _refuse_site_fact(path: str, where: Where) -> None:
-    if find_attribute(path, where).of_site:
+def _require_condition(path: str, where: Where) -> None:
+    attribute = find_attribute(path, where)
+    if attribute.of_site:
         raise InputError(
             f"`when` says for which jobs a rule is, and `{path}` is a fact about the site",
             hint="move it to `require`",
             where=where,
+        )
+    if attribute.kind in {Kind.CLOCK, Kind.QUOTA}:
+        raise InputError(
+            f"`{path}` is {attribute.kind}, which a rule asks for", hint="move it to `require`", where=where
+        )
+
+
+def _check_share(text: RuleText, document: Document) -> None:
+    """A month's hours are kept for each tenant, not for each kind of job, and nobody can except some of them."""
+    for path in text.when:
+        if not VOCABULARY[path].path.startswith("tenant."):
+            raise InputError(
+                f"a share is one of a tenant's hours, and `{path}` tells its jobs apart",
+                hint="let `when` read facts under `tenant.` only",
+                where=document.where(("when", path)),
+            )
+    if text.enforce is Enforce.OVERRIDABLE:
+        raise InputError(
+            "a share is for all jobs of a tenant together and cannot be overridden for some",
+            hint="write hard, and raise the share",
+            where=document.where(("enforce",)),
         )
 
 
@@ -168,5 +212,8 @@ def _check_case(case: Case, at: Path, document: Document, text: RuleText) -> Non
         )
     if case.expect == "allow" and case.clause is not None:
         raise InputError("only a denied case has a clause", where=document.where((*at, "clause")))
-    if case.expect == "deny" and case.until is not None:
-        raise InputError("only an allowed case has an end", where=document.where((*at, "until")))
+    for name in ("until", "preferred"):
+        if case.expect == "deny" and getattr(case, name) is not None:
+            raise InputError(f"only an allowed case has `{name}`", where=document.where((*at, name)))
+    if case.preferred is not None and not text.prefer:
+        raise InputError("this rule prefers nothing", where=document.where((*at, "preferred")))

@@ -12,7 +12,7 @@ from csched.domain.verdict import ReasonCode, SiteVerdict
 from csched_policies.clause import Clause
 from csched_policies.facts import Facts
 from csched_policies.groups import CONDITION_PATH, Groups, Member
-from csched_policies.operators import Sight
+from csched_policies.operators import Countries, Sight
 from csched_policies.rule import Rule
 from csched_policies.vocabulary import COUNTRIES, VOCABULARY, Attribute, Kind
 
@@ -84,9 +84,33 @@ def values_told_apart(attribute: Attribute, clauses: Sequence[Clause]) -> list[A
     return scalars_told_apart(attribute, clauses)
 
 
+def labels_told_apart(attribute: Attribute, clauses: Sequence[Clause], groups: Groups) -> list[Any]:
+    """As `values_told_apart`, for a label: of countries that no clause tells apart, one stands for all."""
+    values = values_told_apart(attribute, clauses)
+    operands = [clause.operand for clause in clauses if isinstance(clause.operand, Countries)]
+    if not attribute.is_country or any(operand.facts for operand in operands):
+        return values
+    named = {code for operand in operands for code in operand.codes}
+    named |= {clause.operand for clause in clauses if isinstance(clause.operand, str)}
+    names = {name for clause in clauses for name in clause.group_names}
+    alike: dict[object, Any] = {}
+    for value in values:
+        code = value[0] if isinstance(value, tuple) else value
+        entries = [
+            (name, *member.model_dump(exclude={"country", "note"}).values())
+            for name in sorted(names & groups.by_name.keys())
+            for member in groups.by_name[name].members
+            if member.country == code
+        ]
+        alike.setdefault((code if code in named else None, tuple(entries)), value)
+    return list(alike.values())
+
+
 def scalars_told_apart(attribute: Attribute, clauses: Sequence[Clause]) -> list[Any]:
     if attribute.kind is Kind.TRUTH:
         return [False, True]
+    if attribute.kind is Kind.CLOCK:
+        return [0.0]
     if attribute.kind is Kind.NUMBER:
         edges = sorted({float(clause.operand) for clause in clauses if isinstance(clause.operand, int | float)})
         return [edges[0] - 1, *edges, edges[-1] + 1] if edges else [0.0]

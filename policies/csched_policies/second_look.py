@@ -1,23 +1,41 @@
 """A second reader of the rules, for the moment before a job is handed over: it trusts no verdict of the first.
 
-It starts from the text of the files and from plain facts, and shares with the rest of the package nothing but the
-reading of YAML. It is slow and simple: no table, no classes of jobs, one comparison after the other at every instant at
+It starts from the text of the files and from plain facts, and shares with the first reader nothing but the reading of
+YAML. It is slow and simple: no table, no classes of jobs, one comparison after the other at every instant at
 which anything can change. What it cannot read, it objects to.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from csched.clock import format_instant, parse_instant
 from csched.domain.job import Job
 from csched.domain.site import Fleet
 from csched.formats.yaml_document import load_documents
+from csched_policies.second_look_way import Way, touches
 
 YES, NO, UNKNOWN = "yes", "no", "unknown"
 
 CLASSES: Final = ("public", "internal", "personal", "special", "health")
+ORDERED: Final = {
+    "data.class": CLASSES,
+    "data.egress": ("forbidden", "eea", "adequacy", "any"),
+    "job.requires.confidential": ("none", "cpu", "gpu"),
+    "job.requires.tenancy": ("shared", "exclusive_node", "exclusive_partition"),
+    "outputs.export": ("none", "EU27", "EEA", "any"),
+}
+SAME: Final = {"data.home_site": "data.site", "data.size_gb": "data.gb", "job.outputs.kind": "outputs.kind"}
+PRESUMED: Final = {
+    "job.requires.confidential": "none",
+    "job.requires.tenancy": "shared",
+    "job.requires.min_seal": 0,
+    "job.requires.min_ual": 0,
+    "outputs.inherit_class": True,
+}
+VOID = "void"
+"""Asked of a transfer, where nothing is moved."""
 LEVELS: Final = {
     "ens": ("basica", "media", "alta"),
     "eucs": ("basic", "substantial", "high"),
@@ -34,8 +52,13 @@ class _Scene:
     job: Mapping[str, Any]
     site: Mapping[str, Any]
     at: datetime
+    way: Way
+    start: datetime
+    """When the job is begun; hours of the day are compared with it and with nothing later."""
     lapsed: frozenset[str] = frozenset()
     """Parts of the site that nobody vouches for any more; an empty one is the whole site."""
+    lapsed_in_fleet: frozenset[str] = frozenset()
+    """Paths of the whole fleet file likewise."""
 
 
 class SecondLook:
@@ -73,15 +96,50 @@ class SecondLook:
         index = next((index for index, each in enumerate(fleet.sites) if each.id == site), None)
         if index is None:
             return (f"the fleet has no site {site}",)
-        place, ends = fleet.sites[index].model_dump(mode="json"), _ends(fleet, f"sites[{index}]")
-        turns = {*self._turns, *_instants(place), *(end for _, end in ends)}
+        plain = fleet.model_dump(mode="json")
+        place, ends = plain["sites"][index], _ends(fleet, f"sites[{index}]")
+        of_fleet = [(path, told.valid_until) for path, told in fleet.evidence.items() if told.valid_until is not None]
+        turns = {*self._turns, *_instants(place), *(end for _, end in of_fleet)}
+        ways = [(told, Way(told, place, plain)) for told in self._inputs(job.model_dump(mode="json"))]
         found: dict[str, None] = {}
         for at in (start, *sorted(turn for turn in turns if start < turn < end)):
             lapsed = frozenset(path for path, end in ends if end <= at)
-            for told in self._inputs(job.model_dump(mode="json")):
-                for objection in self._at(_Scene(told, place, at, lapsed)):
+            in_fleet = frozenset(path for path, end in of_fleet if end <= at)
+            for told, way in ways:
+                for objection in self._at(_Scene(told, place, at, way, start, lapsed, in_fleet)):
                     found.setdefault(objection)
         return tuple(found)
+
+    def shares(
+        self, owners: Sequence[str | None], fleet: Fleet, usage: Sequence[tuple[str, str, float]], at: datetime
+    ) -> list[tuple[str, str, tuple[str, ...], float, float, float]]:
+        """(rule, tenant, sites outside, share, hours used there, hours in all) of every share that binds a tenant.
+
+        `usage`: tenant, site and hours of this month.
+        """
+        found = []
+        plain = fleet.model_dump(mode="json")
+        for rule in sorted(self._rules, key=lambda each: str(each["id"])):
+            asked = rule["require"].get("tenant.gpu_hours")
+            if asked is None or not _is_applied(rule):
+                continue
+            for tenant in sorted({owner for owner in owners if owner is not None}):
+                scenes = [_Scene({"tenant": tenant}, site, at, Way({}, site, plain), at) for site in plain["sites"]]
+                when = (rule.get("when") or {}).items()
+                if any(self._answer(path, test, scenes[0]) != YES for path, test in when):
+                    continue
+                outside = [
+                    scene.site["id"]
+                    for scene in scenes
+                    if scene.site.get("country") is None
+                    or self._among(scene.site["country"], asked["outside"], scene, wanted=True) != YES
+                ]
+                inside = {site["id"] for site in plain["sites"]} - set(outside)
+                own = [(site, hours) for owner, site, hours in usage if owner == tenant]
+                spent = sum(hours for site, hours in own if site not in inside)
+                total = sum(hours for _, hours in own)
+                found.append((rule["id"], tenant, tuple(outside), asked["at_most_pct"] / 100, spent, total))
+        return found
 
     def _inputs(self, told: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """What is told of the job, once for each dataset it reads; the job can raise a class, never lower it."""
@@ -94,6 +152,11 @@ class SecondLook:
             laws = known.get("law")
             of_data = {
                 "data_id": name,
+                "data_site": known.get("home_site") or told["data_site"],
+                "data_gb": told["data_gb"] if known.get("size_gb") is None else known["size_gb"],
+                "data_replicas": known.get("replicas"),
+                "data_egress": known.get("egress"),
+                "data_egress_hours": known.get("egress_hours"),
                 "data_class": CLASSES[max(ranks)] if known.get("class") else None,
                 "data_law": [laws] if isinstance(laws, str) else laws,
             }
@@ -102,8 +165,11 @@ class SecondLook:
                 yield {**told, **of_data, "data_restricted": mark}
 
     def _at(self, scene: _Scene) -> Iterator[str]:
+        for asker, path, test in _own_demands(scene.job):
+            if self._answer(path, test, scene) not in {YES, VOID}:
+                yield f"{asker} is not given {path} at {format_instant(scene.at)}"
         for rule in self._rules:
-            if rule["mode"] != "enforce" or rule["enforce"] == "advisory":
+            if not _is_applied(rule):
                 continue
             failing = self._failing(rule, scene)
             if failing and not self._excepted(rule, scene):
@@ -112,12 +178,14 @@ class SecondLook:
     def _failing(self, rule: Mapping[str, Any], scene: _Scene) -> list[str]:
         """Paths of the clauses that are not surely met."""
         answers = {path: self._answer(path, test, scene) for path, test in (rule.get("when") or {}).items()}
+        if VOID in answers.values():
+            return []
         unknown = [path for path, answer in answers.items() if answer == UNKNOWN]
         if unknown:
             return unknown
         if NO in answers.values():
             return []
-        return [path for path, test in rule["require"].items() if self._answer(path, test, scene) != YES]
+        return [path for path, test in rule["require"].items() if self._answer(path, test, scene) not in {YES, VOID}]
 
     def _excepted(self, rule: Mapping[str, Any], scene: _Scene) -> bool:
         return rule["enforce"] == "overridable" and any(
@@ -130,9 +198,15 @@ class SecondLook:
         )
 
     def _answer(self, path: str, test: Mapping[str, Any], scene: _Scene) -> str:
+        if path.startswith("transfer.") and scene.way.moves is False:
+            return VOID
         seen = self._fact(path, scene)
         if seen is None:
             return UNKNOWN
+        if path == "tenant.gpu_hours":
+            return YES  # a share is one of all the tenant's jobs, and no single one breaks it
+        if "tz" in test:
+            return _said(_open(path, test, float(seen), scene.start))
         return _and(self._compare(path, operator, seen, operand, scene) for operator, operand in test.items())
 
     def _compare(self, path: str, operator: str, seen: Any, operand: Any, scene: _Scene) -> str:
@@ -142,8 +216,8 @@ class SecondLook:
             return _and(self._among(value, operand, scene, wanted=wanted) for value in values)
         if operator == "has":
             return _or(_shows(each, operand, scene.at) for each in seen if each["scheme"] == operand["scheme"])
-        if path == "data.class" and operator in {"at_least", "at_most"}:
-            seen, operand = CLASSES.index(seen), CLASSES.index(operand)
+        if path in ORDERED and operator in {"at_least", "at_most"}:
+            seen, operand = ORDERED[path].index(seen), ORDERED[path].index(operand)
         compare = _ORDERS.get(operator)
         return UNKNOWN if compare is None else _said(compare(seen, operand))
 
@@ -182,16 +256,21 @@ class SecondLook:
 
     def _fact(self, path: str, scene: _Scene) -> Any:
         """What is known under a path; None is unknown."""
+        path = SAME.get(path, path)
         room, _, name = path.partition(".")
+        if path == "job.start":
+            return 0.0
+        if room in {"transfer", "path"}:
+            return scene.way.fact(path, scene.lapsed_in_fleet)
         if room == "site":
             return None if _is_lapsed(name, scene.lapsed) else _site_fact(name, scene.site)
-        if path == "tenant.id":
+        if path in {"tenant.id", "tenant.gpu_hours"}:
             return scene.job["tenant"]
         if room == "tenant" or (path == "data.law" and not scene.job.get("data_law")):
             value = (self._tenants.get(scene.job["tenant"]) or {}).get(name)
             return [value] if name == "law" and isinstance(value, str) else value
-        value = scene.job.get(name if room == "job" else f"{room}_{name}")
-        return None if value == [] else value
+        value = scene.job.get(name.replace(".", "_") if room == "job" else f"{room}_{name}")
+        return PRESUMED.get(path) if value is None or value == [] else value
 
 
 def _ends(fleet: Fleet, of_site: str) -> list[tuple[str, datetime]]:
@@ -255,6 +334,45 @@ _ORDERS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "at_least": lambda seen, operand: bool(seen >= operand),
     "at_most": lambda seen, operand: bool(seen <= operand),
 }
+
+
+def _is_applied(rule: Mapping[str, Any]) -> bool:
+    return bool(rule["mode"] == "enforce" and rule["enforce"] != "advisory")
+
+
+def _open(path: str, test: Mapping[str, Any], lasts_s: float, start: datetime) -> bool:
+    """Whether what begins `lasts_s` before the start keeps out of the hours that are closed."""
+    closed = list(test["not_between"]) if "not_between" in test else list(reversed(test["between"]))
+    begins = start - timedelta(seconds=lasts_s)
+    lasts = timedelta(seconds=lasts_s) if path == "transfer.hours" else timedelta(0)
+    return not touches(closed, test["tz"], begins, lasts)
+
+
+def _own_demands(job: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(who asks, path, comparison) of all that the job and the dataset at hand ask for, whatever the rules say."""
+    wants = job.get("requires_confidential")
+    if wants in {"cpu", "gpu"}:
+        yield "the job", "site.confidential.cpu_tee", {"in": ["sev-snp", "tdx"]}
+    if wants == "gpu":
+        yield "the job", "site.confidential.gpu_cc", {"in": ["on", "ppcie"]}
+        yield "the job", "site.confidential.attested", {"eq": True}
+    if job.get("requires_tenancy") in ORDERED["job.requires.tenancy"][1:]:
+        order = ORDERED["job.requires.tenancy"]
+        yield "the job", "site.tenancy", {"in": list(order[order.index(job["requires_tenancy"]) :])}
+    for objective in SEAL_PER_CENT if job.get("requires_min_seal") else ():
+        yield "the job", f"site.seal.{objective}", {"ge": job["requires_min_seal"]}
+    if job.get("requires_min_ual"):
+        yield "the job", "site.ual", {"ge": job["requires_min_ual"]}
+    asker, egress = f"dataset {job.get('data_id')}", job.get("data_egress")
+    if egress == "forbidden":
+        rests = [job["data_site"]] if job.get("data_site") else []
+        yield asker, "site.id", {"in": [*rests, *(job.get("data_replicas") or [])]}
+    elif egress in {"eea", "adequacy"}:
+        where = ["@EEA"] + (["@territory(data.law)", "@adequate(data.law)"] if egress == "adequacy" else [])
+        yield asker, "site.country", {"in": where}
+        yield asker, "site.storage_countries", {"subset": where}
+    if hours := job.get("data_egress_hours"):
+        yield asker, "transfer.hours", {"between": [hours["from"], hours["to"]], "tz": hours["tz"]}
 
 
 def _said(truth: bool) -> str:

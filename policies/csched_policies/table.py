@@ -5,143 +5,39 @@ The table holds from one instant at which evidence or a group changes to the nex
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final
 
-from csched.clock import format_instant
 from csched.domain.job import Job
-from csched.domain.site import Fleet, Site
-from csched.domain.verdict import ExceptionUse, Reason, ReasonCode, SiteVerdict
-from csched_policies.clause import Clause, shown
+from csched.domain.site import Fleet
+from csched.domain.verdict import ExceptionUse, Preference, Reason, SiteVerdict
+from csched_policies.clause import Clause
+from csched_policies.contradicting import with_contradiction
 from csched_policies.exceptions import Exemption, longest
 from csched_policies.facts import COLUMN, Dataset, Facts, Tenant, ends_of_evidence, inputs, label_facts, site_facts
 from csched_policies.groups import Groups
-from csched_policies.operators import Sight
-from csched_policies.rule import Rule
-from csched_policies.satisfiable import contradiction, leave_no_site
+from csched_policies.judging import EVER, MET, Finding, Judge, reason_of, unknown
+from csched_policies.parts import (
+    Applies,
+    AtSites,
+    Demanded,
+    DemandPart,
+    Numbering,
+    Part,
+    RulePart,
+    State,
+    Unknown,
+    columns_read,
+)
+from csched_policies.preferring import prefer
+from csched_policies.rule import Mode, Rule
+from csched_policies.transfers import Transfers
+from csched_policies.vocabulary import Law, is_of_site
 
 Row = tuple[SiteVerdict, ...]
 
-_EVER: Final = datetime.max.replace(tzinfo=UTC)
-_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _ROWS_KEPT: Final = 65_536
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one clause says of one site: not met (`denial`), met for ever (neither), or met until an instant."""
-
-    denial: Reason | None = None
-    until: datetime | None = None
-    until_reason: Reason | None = None
-
-
-_MET: Final = Finding()
-
-
-@dataclass(frozen=True)
-class _Applies:
-    """The rule is for such jobs."""
-
-    asked: tuple[Any, ...]
-    """Labels that its requirements read."""
-
-
-@dataclass(frozen=True)
-class _Unknown:
-    """The rule reads labels that such jobs do not have."""
-
-    clauses: tuple[tuple[Clause, tuple[str, ...]], ...]
-
-
-_State = _Applies | _Unknown | None
-
-
-class Judge:
-    """Compares clauses with facts as of one instant, and finds when an answer will change."""
-
-    def __init__(
-        self,
-        rules: Sequence[Rule],
-        groups: Groups,
-        sites: Sequence[Site],
-        now: datetime,
-        *,
-        exemptions: Sequence[Exemption] = (),
-        evidence_ends: Sequence[Mapping[str, datetime]] = (),
-    ) -> None:
-        instants = changes(rules, groups, sites) | {end for ends in evidence_ends for end in ends.values()}
-        instants |= {instant for each in exemptions for instant in (each.since, each.until)}
-        self.since = max((instant for instant in instants if instant <= now), default=_NEVER)
-        self.before = min((instant for instant in instants if instant > now), default=_EVER)
-        self.groups = groups
-        self._now = now
-        self._later = sorted(instant for instant in instants if instant > now)
-
-    def finding(self, rule: Rule, clause: Clause, facts: Facts, ends: Mapping[str, datetime]) -> Finding:
-        """What `clause` says of the site (and the labels) in `facts`, each of which counts until its end."""
-        sight = Sight(facts, self.groups, self._now, ends)
-        if not clause.holds(sight):
-            return Finding(denial=_denial(rule, clause, sight))
-        for instant in self._later if _changes(clause) or not clause.reads.isdisjoint(ends) else ():
-            if not clause.holds(Sight(facts, self.groups, instant, ends)):
-                return Finding(until=instant, until_reason=_expiry(rule, clause, facts, instant))
-        return _MET
-
-    def unknown_labels(self, rule: Rule, labels: Facts) -> tuple[tuple[Clause, tuple[str, ...]], ...]:
-        """Clauses of `when` that read a fact which this job does not have."""
-        sight = Sight(labels, self.groups, self._now)
-        return tuple((clause, missing) for clause in rule.when if (missing := clause.missing(sight)))
-
-    def applies(self, rule: Rule, labels: Facts) -> bool:
-        """Whether the rule is for such a job, now or at any later change of a group: the job may run until then."""
-        instants = [self._now, *self._later] if any(_changes(clause) for clause in rule.when) else [self._now]
-        return any(
-            all(clause.holds(Sight(labels, self.groups, instant)) for clause in rule.when) for instant in instants
-        )
-
-
-class _Judged:
-    """What one rule makes of jobs, by number: jobs of which every rule makes the same get the same verdicts.
-
-    A rule is asked once for each combination of the labels that it reads, however many others the jobs have.
-    """
-
-    def __init__(self, rule: Rule, judge: Judge) -> None:
-        self.states: list[_State] = []
-        self._rule = rule
-        self._judge = judge
-        self._asked = _labels_in(rule.require)
-        self._reads = _labels_in(rule.clauses)
-        self._numbers: dict[_State, int] = {}
-        self._known: dict[tuple[Any, ...], int] = {}
-
-    def number(self, labels: Facts) -> int:
-        """Place in `states` of what the rule makes of jobs with these labels."""
-        values = tuple(map(labels.get, self._reads))
-        number = self._known.get(values)
-        if number is None:
-            state = self._state(labels)
-            number = self._numbers.setdefault(state, len(self.states))
-            if number == len(self.states):
-                self.states.append(state)
-            self._known[values] = number
-        return number
-
-    def forget(self) -> None:
-        self.states.clear()
-        self._numbers.clear()
-        self._known.clear()
-
-    def _state(self, labels: Facts) -> _State:
-        unknown = self._judge.unknown_labels(self._rule, labels)
-        if unknown:
-            return _Unknown(unknown)
-        if not self._judge.applies(self._rule, labels):
-            return None
-        return _Applies(tuple(map(labels.get, self._asked)))
 
 
 class Table:
@@ -167,7 +63,16 @@ class Table:
         self._exemptions = exemptions
         self._now = now
         self._ends = ends_of_evidence(fleet)
-        self._judge = Judge(rules, groups, fleet.sites, now, exemptions=exemptions, evidence_ends=self._ends)
+        self._transfers = Transfers(fleet, self._ends)
+        self._judge = Judge(
+            rules,
+            groups,
+            fleet.sites,
+            now,
+            exemptions=exemptions,
+            evidence_ends=_all_ends(fleet),
+            groups_used=_groups_of_datasets(self._datasets),
+        )
         self._sites = [site_facts(site) | dict.fromkeys(unknown) for site in fleet.sites]
         self._fixed = {
             (rule.id, clause): [
@@ -175,13 +80,18 @@ class Table:
             ]
             for rule in rules
             for clause in rule.require
-            if all(path.startswith("site.") for path in clause.reads)
+            if all(is_of_site(path) for path in clause.reads)
         }
-        read = {path for rule in rules for path in rule.reads} | {path for each in exemptions for path in each.reads}
-        columns = sorted({COLUMN[path] for path in read if path in COLUMN} | _datasets(read))
-        self._columns = columns
-        self._label_class: Callable[[Job], Any] = attrgetter(*columns) if columns else _no_labels
-        self._judged = [_Judged(rule, self._judge) for rule in rules]
+        of_datasets = any(dataset.egress or dataset.egress_hours for dataset in self._datasets.values())
+        parts: tuple[Part, ...] = (
+            *(RulePart(rule, self._judge, self._seen_at) for rule in rules),
+            DemandPart(of_datasets=of_datasets),
+        )
+        more = {COLUMN[path] for each in exemptions for path in each.reads if path in COLUMN}
+        self._columns = sorted({"datasets", *columns_read(parts), *more})
+        self._at_datasets = self._columns.index("datasets")
+        self._values: Callable[[Job], Any] = attrgetter(*self._columns)
+        self._numberings = [Numbering(part, self._columns) for part in parts]
         self._rows: dict[Hashable, Row] = {}
         self._by_states: dict[Hashable, Row] = {}
 
@@ -190,115 +100,186 @@ class Table:
 
     def screen(self, jobs: Sequence[Job]) -> dict[str, Row]:
         """Job id -> one verdict for each site; jobs with equal labels share one tuple."""
-        rows, label_class = self._rows, self._label_class
+        rows, values_of = self._rows, self._values
         verdicts: dict[str, Row] = {}
         for job in jobs:
-            labels = label_class(job)
-            row = rows.get(labels)
+            values = values_of(job)
+            row = rows.get(values)
             if row is None:
-                row = self._keep(labels)
+                row = self._keep(values)
             verdicts[job.job] = row
         return verdicts
 
     def row(self, labels: Facts) -> Row:
         """The verdict on jobs with these labels at each site of the fleet."""
-        numbers = tuple(judged.number(labels) for judged in self._judged)
+        return self._row(tuple(numbering.number(labels) for numbering in self._numberings), labels)
+
+    def _keep(self, values: tuple[Any, ...]) -> Row:
+        if len(self._rows) >= _ROWS_KEPT:
+            self._rows.clear()
+            self._by_states.clear()
+            for numbering in self._numberings:
+                numbering.clear()
+        row = self._rows[values] = self._judged(values) if values[self._at_datasets] else self._alone(values)
+        return row
+
+    def _alone(self, values: tuple[Any, ...]) -> Row:
+        """Of a job that names no dataset: its columns alone say to which class it belongs."""
+        numbers = [numbering.known(values) for numbering in self._numberings]
+        row = None if self._exemptions or None in numbers else self._by_states.get((tuple(numbers), ()))
+        if row is not None:
+            return row
+        (labels,) = inputs(self._labels(values), self._datasets)
+        return self._row(tuple(numbering.learn(values, labels) for numbering in self._numberings), labels)
+
+    def _judged(self, values: tuple[Any, ...]) -> Row:
+        """Of a job that reads datasets: a site must be allowed under each of them, for as long."""
+        first, *more = (self.row(each) for each in inputs(self._labels(values), self._datasets))
+        return _narrowed(first, more) if more else first
+
+    def _labels(self, values: tuple[Any, ...]) -> Facts:
+        return label_facts(dict(zip(self._columns, values, strict=True)), self._tenants)
+
+    def _row(self, numbers: tuple[int, ...], labels: Facts) -> Row:
         exempt = tuple(each for each in self._exemptions if each.covers(labels, self._now))
         key = (numbers, tuple(each.text.id for each in exempt))
         row = self._by_states.get(key)
         if row is None:
-            states = tuple(judged.states[number] for judged, number in zip(self._judged, numbers, strict=True))
-            row = tuple(self._verdict(states, exempt, index, labels) for index in range(len(self._sites)))
+            states = tuple(
+                numbering.states[number] for numbering, number in zip(self._numberings, numbers, strict=True)
+            )
+            row = _Row(self, states, exempt, labels).verdicts()
             if row and not any(verdict.allowed for verdict in row):
-                row = self._contradicted(row, labels)
+                row = with_contradiction(row, self._rules, labels, self._judge, self._now)
             self._by_states[key] = row
         return row
 
-    def _contradicted(self, row: Row, labels: Facts) -> Row:
-        """A row that allows nothing, with one reason more where it is the rules that leave no site between them."""
-        excepted = {use.rule for verdict in row for use in verdict.exceptions}
-        bind = [rule for rule in self._rules if rule.applied and rule.id not in excepted]
-        rules = [rule for rule in bind if self._judge.applies(rule, labels)]
-        found = contradiction(rules, labels, self._judge.groups, self._now)
-        between, path = found or (leave_no_site(row), None)
-        if len(between) == 1:
-            return row
-        return tuple(
-            verdict.model_copy(update={"denials": _tiered([*verdict.denials, _contradiction(verdict, between, path)])})
-            for verdict in row
-        )
+    # What the rows of this table are worked out with
 
-    def _keep(self, labels: Any) -> Row:
-        if len(self._rows) >= _ROWS_KEPT:
-            self._rows.clear()
-            self._by_states.clear()
-            for judged in self._judged:
-                judged.forget()
-        values = labels if len(self._columns) > 1 else (labels,) * len(self._columns)
-        facts = label_facts(dict(zip(self._columns, values, strict=True)), self._tenants)
-        first, *more = (self.row(each) for each in inputs(facts, self._datasets))
-        self._rows[labels] = _narrowed(first, more) if more else first
-        return self._rows[labels]
+    @property
+    def judge(self) -> Judge:
+        return self._judge
 
-    def _verdict(
-        self, states: tuple[_State, ...], exempt: Sequence[Exemption], index: int, labels: Facts
-    ) -> SiteVerdict:
-        site = self.fleet.sites[index].id
+    @property
+    def rules(self) -> Sequence[Rule]:
+        return self._rules
+
+    def facts_at(self, index: int, labels: Facts) -> Facts:
+        """Site, way and labels together; what a label says of the way is believed."""
+        site = self.fleet.sites[index]
+        return {**self._sites[index], **self._transfers.facts(labels, site), **labels}
+
+    def ends_at(self, index: int, labels: Facts) -> Mapping[str, datetime]:
+        return {**self._ends[index], **self._transfers.ends(labels, self.fleet.sites[index])}
+
+    def fixed(self, rule: Rule, clause: Clause) -> list[Finding] | None:
+        """Findings at each site of a clause that reads facts of the site alone."""
+        return self._fixed.get((rule.id, clause))
+
+    def _seen_at(self, labels: Facts) -> list[Facts]:
+        return [self.facts_at(index, labels) for index in range(len(self._sites))]
+
+
+class _Row:
+    """One class of jobs at every site."""
+
+    def __init__(self, table: Table, states: Sequence[State], exempt: Sequence[Exemption], labels: Facts) -> None:
+        self._table = table
+        self._exempt = exempt
+        self._labels = labels
+        self._states = list(zip(table.rules, states, strict=False))
+        demanded = states[-1]
+        self._demands = demanded.demands if isinstance(demanded, Demanded) else ()
+        self._count = len(table.fleet.sites)
+        self._facts: dict[int, tuple[Facts, Mapping[str, datetime]]] = {}
+
+    def verdicts(self) -> Row:
+        liked = self._preferences()
+        return tuple(self._verdict(index, liked[index]) for index in range(self._count))
+
+    def _verdict(self, index: int, liked: Sequence[Preference]) -> SiteVerdict:
+        site = self._table.fleet.sites[index].id
         denials: list[Reason] = []
         advice: list[Reason] = []
-        ends: list[Finding] = []
+        findings: list[Finding] = []
         uses: list[ExceptionUse] = []
-        for rule, state in zip(self._rules, states, strict=True):
-            refused, bounds = self._of_rule(rule, state, index, labels)
-            exemption = _exemption(rule, site, exempt) if refused else None
+        for rule, state in self._states:
+            found = self._of_rule(rule, state.each[index] if isinstance(state, AtSites) else state, index)
+            refused = _refused(found, site)
+            exemption = _exemption(rule, site, self._exempt) if refused else None
             if not rule.applied:
                 advice += refused
             elif exemption is not None:
                 uses.append(exemption.use(refused))
-                ends.append(Finding(until=exemption.until, until_reason=exemption.end(site)))
+                findings.append(Finding(until=exemption.until, until_reason=exemption.end(site)))
             else:
-                denials += refused
-                ends += bounds
-        first = min(ends, key=lambda finding: finding.until or _EVER, default=_MET)
+                findings += found
+        for demand in self._demands:
+            findings += [self._finding(demand, clause, index) for clause in demand.require]
+        denials = [finding.denial for finding in findings if finding.denial is not None]
+        first = min(findings, key=lambda finding: finding.until or EVER, default=MET)
         return SiteVerdict(
             site=site,
-            denials=_tiered(denials),
+            denials=tiered(denials),
             latest_end=first.until,
             latest_end_reason=first.until_reason,
+            bans=tuple(dict.fromkeys(finding.ban for finding in findings if finding.ban is not None)),
             advice=tuple(advice),
             exceptions=tuple(uses),
+            preferences=tuple(liked),
         )
 
-    def _of_rule(self, rule: Rule, state: _State, index: int, labels: Facts) -> tuple[list[Reason], list[Finding]]:
-        """Why one rule says no at a site, and how long what it asks for is met."""
-        if isinstance(state, _Unknown):
-            site = self.fleet.sites[index].id
-            return [_unknown(rule, clause, missing, site) for clause, missing in state.clauses], []
-        asked = rule.require if isinstance(state, _Applies) else ()
-        found = [self._finding(rule, clause, index, labels) for clause in asked]
-        refused = [finding.denial for finding in found if finding.denial is not None]
-        return refused, [finding for finding in found if finding.until is not None]
+    def _of_rule(self, rule: Rule, state: State, index: int) -> list[Finding]:
+        if isinstance(state, Unknown):
+            site = self._table.fleet.sites[index].id
+            return [Finding(denial=unknown(rule, clause, missing, site)) for clause, missing in state.clauses]
+        if not isinstance(state, Applies):
+            return []
+        found = []
+        for clause in rule.require:
+            fixed = self._table.fixed(rule, clause)
+            found.append(fixed[index] if fixed else self._finding(rule, clause, index))
+        return found
 
-    def _finding(self, rule: Rule, clause: Clause, index: int, labels: Facts) -> Finding:
-        fixed = self._fixed.get((rule.id, clause))
-        if fixed:
-            return fixed[index]
-        return self._judge.finding(rule, clause, {**self._sites[index], **labels}, self._ends[index])
+    def _finding(self, asker: Any, clause: Clause, index: int) -> Finding:
+        return self._table.judge.finding(asker, clause, *self._known(index))
+
+    def _known(self, index: int) -> tuple[Facts, Mapping[str, datetime]]:
+        if index not in self._facts:
+            self._facts[index] = (
+                self._table.facts_at(index, self._labels),
+                self._table.ends_at(index, self._labels),
+            )
+        return self._facts[index]
+
+    def _preferences(self) -> list[list[Preference]]:
+        """For each site, what the rules that are for such jobs prefer about it."""
+        found: list[list[Preference]] = [[] for _ in range(self._count)]
+        for rule, state in self._states:
+            if not rule.prefer or rule.text.mode is not Mode.ENFORCE:
+                continue
+            each = state.each if isinstance(state, AtSites) else (state,) * self._count
+            sights = [self._table.judge.sight(*self._known(index)) for index in range(self._count)]
+            for liking in rule.prefer:
+                for index, preference in enumerate(prefer(rule.id, liking, sights)):
+                    if isinstance(each[index], Applies):
+                        found[index].append(preference)
+        return found
 
 
-def changes(rules: Sequence[Rule], groups: Groups, sites: Sequence[Site]) -> set[datetime]:
-    """Every instant at which an answer can change: a certificate or a member of a group begins or ends."""
-    clauses = [clause for rule in rules for clause in rule.clauses]
-    instants = groups.instants({name for clause in clauses for name in clause.group_names})
-    if any(clause.path == "site.certs" for clause in clauses):
-        for certificate in (certificate for site in sites for certificate in site.certs or ()):
-            instants |= {instant for instant in (certificate.valid_from, certificate.valid_until) if instant}
-    return instants
+def tiered(denials: Iterable[Reason]) -> tuple[Reason, ...]:
+    return tuple(sorted(denials, key=lambda reason: reason.code.tier))
 
 
-def _datasets(read: Collection[str]) -> set[str]:
-    """The column that says which datasets a job reads, where a rule asks something of them."""
-    return {"datasets"} if any(path.startswith("data.") for path in read) else set()
+def _refused(findings: Iterable[Finding], site: str) -> list[Reason]:
+    """What a rule says no to: at once, or at some hours."""
+    refused = []
+    for finding in findings:
+        if finding.denial is not None:
+            refused.append(finding.denial)
+        elif finding.ban is not None:
+            refused.append(reason_of(finding.ban, site))
+    return refused
 
 
 def _narrowed(first: Row, more: Sequence[Row]) -> Row:
@@ -307,15 +288,17 @@ def _narrowed(first: Row, more: Sequence[Row]) -> Row:
 
 
 def _intersection(verdicts: Sequence[SiteVerdict]) -> SiteVerdict:
-    first = min(verdicts, key=lambda verdict: verdict.latest_end or _EVER)
-    denials = dict.fromkeys(reason for verdict in verdicts for reason in verdict.denials)
+    first = min(verdicts, key=lambda verdict: verdict.latest_end or EVER)
+
+    def all_of(name: str) -> dict[Any, None]:
+        return dict.fromkeys(each for verdict in verdicts for each in getattr(verdict, name))
+
     return SiteVerdict(
         site=first.site,
-        denials=_tiered(denials),
+        denials=tiered(all_of("denials")),
         latest_end=first.latest_end,
         latest_end_reason=first.latest_end_reason,
-        advice=tuple(dict.fromkeys(reason for verdict in verdicts for reason in verdict.advice)),
-        exceptions=tuple(dict.fromkeys(use for verdict in verdicts for use in verdict.exceptions)),
+        **{name: tuple(all_of(name)) for name in ("bans", "advice", "exceptions", "preferences")},
     )
 
 
@@ -323,90 +306,13 @@ def _exemption(rule: Rule, site: str, exempt: Sequence[Exemption]) -> Exemption 
     return longest(each for each in exempt if each.counts_for(rule) and site in each.text.sites)
 
 
-def _changes(clause: Clause) -> bool:
-    return clause.path == "site.certs" or bool(clause.group_names)
+def _all_ends(fleet: Fleet) -> frozenset[datetime]:
+    """Every instant from which nobody vouches for some part of the fleet any more."""
+    return frozenset(told.valid_until for told in fleet.evidence.values() if told.valid_until is not None)
 
 
-def _no_labels(_job: Job) -> tuple[()]:
-    return ()
-
-
-def _denial(rule: Rule, clause: Clause, sight: Sight) -> Reason:
-    """The reason why a clause that was just found not met is not met."""
-    site, seen = sight.facts.get("site.id"), sight.fact(clause.path)
-    if clause.holds(sight) is None:
-        missing = clause.missing(sight)
-        what = (
-            " and ".join(missing) + (" are" if len(missing) > 1 else " is") if missing else f"part of {clause.path} is"
-        )
-        return Reason(
-            site=site,
-            code=ReasonCode.POLICY_UNKNOWN_FACT,
-            rule=rule.id,
-            clause=clause.path,
-            seen=shown(seen),
-            needed=clause.asks(sight.facts),
-            message=f"{what} not known, and rule {rule.id} needs {clause.path} to be {clause.asks(sight.facts)}",
-        )
-    conditions = clause.conditions(sight)
-    more = f"; it would count were the operator known to be covered by {' or '.join(conditions)}" if conditions else ""
-    return Reason(
-        site=site,
-        code=ReasonCode.POLICY_HARD_DENY,
-        rule=rule.id,
-        clause=clause.path,
-        seen=shown(seen),
-        needed=clause.asks(sight.facts),
-        message=f"{clause.path} is {_spelled(seen)}, and rule {rule.id} needs {clause.asks(sight.facts)}{more}",
-    )
-
-
-def _labels_in(clauses: Iterable[Clause]) -> tuple[str, ...]:
-    return tuple(sorted({path for clause in clauses for path in clause.reads if not path.startswith("site.")}))
-
-
-def _tiered(denials: Iterable[Reason]) -> tuple[Reason, ...]:
-    return tuple(sorted(denials, key=lambda reason: reason.code.tier))
-
-
-def _contradiction(verdict: SiteVerdict, rules: tuple[str, ...], path: str | None) -> Reason:
-    names = f"{', '.join(rules[:-1])} and {rules[-1]}"
-    why = f"no site can meet them, because of {path}" if path else "each leaves a site of this fleet, together none"
-    return Reason(
-        site=verdict.site,
-        code=ReasonCode.POLICY_CONTRADICTION,
-        rule=rules[0],
-        clause=path or "site",
-        needed=f"rules {names}",
-        message=f"rules {names} contradict each other for such a job: {why}",
-    )
-
-
-def _unknown(rule: Rule, clause: Clause, missing: tuple[str, ...], site: str) -> Reason:
-    return Reason(
-        site=site,
-        code=ReasonCode.POLICY_UNKNOWN_FACT,
-        rule=rule.id,
-        clause=clause.path,
-        needed="a known value",
-        message=f"{' and '.join(missing)} is not known of this job, and rule {rule.id} reads it",
-    )
-
-
-def _expiry(rule: Rule, clause: Clause, facts: Facts, until: datetime) -> Reason:
-    return Reason(
-        site=facts.get("site.id"),
-        code=ReasonCode.POLICY_HARD_DENY,
-        rule=rule.id,
-        clause=clause.path,
-        seen=shown(facts.get(clause.path)),
-        needed=clause.asks(facts),
-        message=f"{clause.path} satisfies rule {rule.id} only until {format_instant(until)}",
-    )
-
-
-def _spelled(seen: object) -> str:
-    value = shown(seen)
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "an empty list"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _groups_of_datasets(datasets: Mapping[str, Dataset]) -> frozenset[str]:
+    """Groups by which datasets bind themselves (csched_policies.demands)."""
+    if not any(dataset.egress for dataset in datasets.values()):
+        return frozenset()
+    return frozenset({"EEA", *(f"{family}({law})" for family in ("territory", "adequate") for law in Law)})

@@ -1,7 +1,7 @@
 """Every fact that a rule may read, and nothing else: a closed vocabulary is what makes a typo an error.
 
-A path that is not here is refused when the rules are loaded. A path that later versions will know is refused too, with
-a message that says so: a rule that csched could not apply must not look as if it were applied.
+A path that is not here is refused when the rules are loaded: a rule that csched could not apply must not look as if it
+were applied.
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,17 @@ from enum import StrEnum
 from typing import Final, get_args
 
 from csched.domain.base import ISO_COUNTRIES
-from csched.domain.job import DataClass, OutputKind, Pattern, Purpose, Restriction
-from csched.domain.site import Confidential, Operator, Personnel, Scheme, SealObjective, Site
+from csched.domain.job import (
+    Confidentiality,
+    DataClass,
+    Export,
+    OutputKind,
+    Pattern,
+    Purpose,
+    Restriction,
+    Tenancy,
+)
+from csched.domain.site import Confidential, Link, Operator, Personnel, Scheme, SealObjective, Site
 
 
 class Kind(StrEnum):
@@ -27,6 +36,8 @@ class Kind(StrEnum):
     NUMBER = "number"
     TRUTH = "true or false"
     CERTIFICATES = "certificates"
+    CLOCK = "time of day"
+    QUOTA = "share of a month"
 
 
 OPERATORS: Final[Mapping[Kind, tuple[str, ...]]] = {
@@ -40,6 +51,8 @@ OPERATORS: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.NUMBER: ("ge", "le", "eq"),
     Kind.TRUTH: ("eq",),
     Kind.CERTIFICATES: ("has",),
+    Kind.CLOCK: ("between", "not_between"),
+    Kind.QUOTA: ("at_most_pct",),
 }
 
 
@@ -49,6 +62,15 @@ class Law(StrEnum):
     GDPR = "GDPR"
     FADP = "FADP"
     UKGDPR = "UKGDPR"
+
+
+class Egress(StrEnum):
+    """How far a dataset may be taken from where it rests."""
+
+    FORBIDDEN = "forbidden"
+    EEA = "eea"
+    ADEQUACY = "adequacy"
+    ANY = "any"
 
 
 class Sector(StrEnum):
@@ -68,6 +90,13 @@ class Attribute:
     kind: Kind
     values: tuple[str, ...] = ()
     """All words the fact may have, in rising order where they are ordered; empty for names and numbers."""
+    same_as: str = ""
+    """The path of which this one is another spelling."""
+
+    @property
+    def fact(self) -> str:
+        """The path under which the value is found."""
+        return self.same_as or self.path
 
     @property
     def operators(self) -> tuple[str, ...]:
@@ -75,11 +104,29 @@ class Attribute:
 
     @property
     def of_site(self) -> bool:
-        return self.path.startswith("site.")
+        return is_of_site(self.path)
+
+    @property
+    def of_pair(self) -> bool:
+        """Whether it is a fact of a job at a site: the way of the data between the two."""
+        return is_of_pair(self.path)
 
     @property
     def is_country(self) -> bool:
         return self.kind in {Kind.COUNTRY, Kind.COUNTRIES}
+
+
+def is_of_site(path: str) -> bool:
+    return path.startswith("site.")
+
+
+def is_of_pair(path: str) -> bool:
+    return path.startswith(("transfer.", "path."))
+
+
+def is_label(path: str) -> bool:
+    """A fact of the job, of its data or of its tenant, whatever the site."""
+    return not is_of_site(path) and not is_of_pair(path)
 
 
 def _words(annotation: object) -> tuple[str, ...]:
@@ -90,7 +137,7 @@ def _words(annotation: object) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _of(model: type[Site | Operator | Personnel | Confidential], field: str) -> tuple[str, ...]:
+def _of(model: type[Site | Operator | Personnel | Confidential | Link], field: str) -> tuple[str, ...]:
     return _words(model.model_fields[field].annotation)
 
 
@@ -133,11 +180,16 @@ _LABELS: Final = (
     Attribute("data.law", Kind.WORDS, tuple(Law)),
     Attribute("data.id", Kind.NAME),
     Attribute("data.restricted", Kind.WORD, tuple(Restriction)),
+    Attribute("data.home_site", Kind.NAME, same_as="data.site"),
+    Attribute("data.size_gb", Kind.NUMBER, same_as="data.gb"),
+    Attribute("data.replicas", Kind.NAMES),
+    Attribute("data.egress", Kind.RANKED, tuple(Egress)),
     Attribute("tenant.id", Kind.NAME),
     Attribute("tenant.country", Kind.COUNTRY),
     Attribute("tenant.sector", Kind.WORD, tuple(Sector)),
     Attribute("tenant.law", Kind.WORDS, tuple(Law)),
     Attribute("tenant.contract_locations", Kind.COUNTRIES),
+    Attribute("tenant.gpu_hours", Kind.QUOTA),
     Attribute("job.user", Kind.NAME),
     Attribute("job.gpus", Kind.NUMBER),
     Attribute("job.time_limit_s", Kind.NUMBER),
@@ -150,29 +202,52 @@ _LABELS: Final = (
     Attribute("job.portable", Kind.TRUTH),
     Attribute("job.purpose", Kind.WORD, tuple(Purpose)),
     Attribute("job.run_id", Kind.NAME),
+    Attribute("job.start", Kind.CLOCK),
+    Attribute("job.requires.confidential", Kind.RANKED, tuple(Confidentiality)),
+    Attribute("job.requires.tenancy", Kind.RANKED, tuple(Tenancy)),
+    Attribute("job.requires.min_seal", Kind.NUMBER),
+    Attribute("job.requires.min_ual", Kind.NUMBER),
+    Attribute("job.outputs.kind", Kind.WORD, tuple(OutputKind), same_as="outputs.kind"),
     Attribute("outputs.kind", Kind.WORD, tuple(OutputKind)),
     Attribute("outputs.return_to", Kind.COUNTRY),
     Attribute("outputs.retain_at_site_h", Kind.NUMBER),
+    Attribute("outputs.export", Kind.RANKED, tuple(Export)),
+    Attribute("outputs.aggregated_only", Kind.TRUTH),
+    Attribute("outputs.inherit_class", Kind.TRUTH),
 )
 
-VOCABULARY: Final[Mapping[str, Attribute]] = {attribute.path: attribute for attribute in (*_SITE, *_LABELS)}
-"""Path -> what csched evaluates now."""
-
-NOT_YET: Final = frozenset(
-    """data.egress data.replicas job.requires.confidential job.requires.tenancy job.requires.min_seal
-    job.requires.min_ual outputs.inherit_class outputs.aggregated_only outputs.export transfer.from_country
-    transfer.size_gb transfer.start path.countries""".split()
+_PAIR: Final = (
+    Attribute("transfer.from_country", Kind.COUNTRY),
+    Attribute("transfer.size_gb", Kind.NUMBER),
+    Attribute("transfer.duration_h", Kind.NUMBER),
+    Attribute("transfer.gbit_per_s", Kind.NUMBER),
+    Attribute("transfer.cost_eur", Kind.NUMBER),
+    Attribute("transfer.encrypted", Kind.WORD, _of(Link, "encrypted")),
+    Attribute("transfer.start", Kind.CLOCK),
+    Attribute("transfer.hours", Kind.CLOCK),
+    Attribute("path.countries", Kind.COUNTRIES),
 )
-"""Paths that are understood but that this version cannot evaluate: refused, never ignored."""
+
+VOCABULARY: Final[Mapping[str, Attribute]] = {attribute.path: attribute for attribute in (*_SITE, *_LABELS, *_PAIR)}
+
+UNLESS_SAID: Final[Mapping[str, object]] = {
+    "job.start": 0.0,
+    "job.requires.confidential": Confidentiality.NONE,
+    "job.requires.tenancy": Tenancy.SHARED,
+    "job.requires.min_seal": 0,
+    "job.requires.min_ual": 0,
+    "outputs.inherit_class": True,
+}
+"""Labels that are known although the job says nothing: it asks for nothing, and its outputs are as its data."""
 
 ALSO_CALLED: Final[Mapping[str, str]] = {
     "job.data_class": "data.class",
     "job.data_site": "data.site",
     "job.data_gb": "data.gb",
     "job.tenant": "tenant.id",
-    "data.size_gb": "data.gb",
-    "data.home_site": "data.site",
-    "job.outputs.kind": "outputs.kind",
+    "transfer.path.countries": "path.countries",
+    "transfer.to_country": "site.country",
+    "outputs.retention": "outputs.retain_at_site_h",
     "operator.compellable_by": "site.operator.compellable_by",
 }
 """Other names by which people look for a path; each is answered with the right one."""

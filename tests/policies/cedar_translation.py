@@ -23,6 +23,14 @@ ENUMS = {
     "Adequacy": ["dpf-eu-us", "dpf-swiss-us", "uk-us-bridge", "pipeda", "appi", "pipa-kr"],
     "Scheme": ["hds", "secnumcloud", "bsi-c5", "ens", "eucs", "iso27001"],
     "Keys": ["provider", "customer_byok", "customer_hyok"],
+    "Export": ["none", "EU27", "EEA", "any"],
+    "Confidentiality": ["none", "cpu", "gpu"],
+    "Tenancy": ["shared", "exclusive_node", "exclusive_partition"],
+    "OutputKind": ["results", "model_weights", "rl_deltas", "dataset"],
+    "Encryption": ["none", "tls", "ipsec", "macsec"],
+    "CpuTee": ["none", "sev-snp", "tdx"],
+    "GpuMode": ["off", "on", "ppcie"],
+    "Place": ["s0", "s1", "s2"],
 }
 LEVELS = {"ens": ["basica", "media", "alta"], "eucs": ["basic", "substantial", "high"]}
 TYPES = {
@@ -34,6 +42,10 @@ TYPES = {
     "site.ual": "Long",
     "site.spe": "Bool",
     "site.keys": "Keys",
+    "site.tenancy": "Tenancy",
+    "site.confidential.cpu_tee": "CpuTee",
+    "site.confidential.gpu_cc": "GpuMode",
+    "site.confidential.attested": "Bool",
     **dict.fromkeys(SEAL, "Long"),
     "data.class": "DataClass",
     "data.law": "Set<Law>",
@@ -43,7 +55,26 @@ TYPES = {
     "tenant.sector": "Sector",
     "job.gpus": "Long",
     "job.portable": "Bool",
+    "data.home_site": "Place",
+    "job.outputs.kind": "OutputKind",
+    "outputs.return_to": "Country",
+    "outputs.export": "Export",
+    "outputs.inherit_class": "Bool",
+    "job.requires.confidential": "Confidentiality",
+    "job.requires.tenancy": "Tenancy",
+    "job.requires.min_seal": "Long",
+    "job.requires.min_ual": "Long",
+    "transfer.moves": "Bool",
+    "transfer.size_gb": "Long",
+    "transfer.from_country": "Country",
+    "transfer.duration_h": "Long",
+    "transfer.encrypted": "Encryption",
+    "transfer.cost_eur": "Long",
+    "path.countries": "Set<Country>",
 }
+HOURS = {"transfer.start": "transfer.duration_h", "transfer.hours": "transfer.duration_h", "job.start": None}
+"""Clauses about the time of day, which Cedar cannot tell in a zone: only whether the time is known, by this fact."""
+STILL = "context has transfer_moves && !context.transfer_moves"
 CERTIFICATE = (
     "{scheme: Scheme, valid_from?: datetime, valid_until?: datetime, version?: Long, type?: Long, level?: Long}"
 )
@@ -80,6 +111,8 @@ def either(answers):
 
 
 def owner(path):
+    if path.startswith(("transfer.", "path.")):
+        return "context"
     return "resource" if path.startswith("site.") else "principal"
 
 
@@ -116,7 +149,7 @@ class Translation:
 
     def schema(self):
         enums = [f"entity {kind} enum {json.dumps(words)};" for kind, words in self.enums.items()]
-        facts = {"resource": ["certs_known: Bool"], "principal": []}
+        facts = {"resource": ["certs_known: Bool"], "principal": [], "context": ["now: datetime"]}
         facts["resource"] += [f"cert{number}?: {CERTIFICATE}" for number in range(CERTIFICATES)]
         for path, kind in TYPES.items():
             facts[owner(path)].append(f"{name(path)}?: {kind}")
@@ -125,20 +158,24 @@ class Translation:
                 *enums,
                 f"entity Job {{{', '.join(facts['principal'])}}};",
                 f"entity Site {{{', '.join(facts['resource'])}}};",
-                "action run, remark appliesTo {principal: Job, resource: Site, context: {now: datetime}};",
+                "action run, remark appliesTo {principal: Job, resource: Site, context: Circumstances};",
+                f"type Circumstances = {{{', '.join(facts['context'])}}};",
             ]
         )
 
     def policies(self, rules):
-        texts = ["permit(principal, action, resource);"]
+        texts = ["permit(principal, action, resource);", *demands()]
         for rule in rules:
             action = "run" if rule["mode"] == "enforce" and rule["enforce"] != "advisory" else "remark"
             when = {path: both(self.clauses(path, test)) for path, test in rule.get("when", {}).items()}
+            of_transfer = any(path.startswith("transfer.") for path in when)
+            moved = f"!({STILL})" if of_transfer else YES
             for path, answer in when.items():
-                unknown = every(f"!({answer.met})", f"!({answer.unmet})")
+                unknown = every(moved, f"!({answer.met})", f"!({answer.unmet})")
                 texts.append(forbid(action, (rule["id"], path, "unknown"), unknown))
-            binds = every(*(answer.met for answer in when.values()))
             for path, test in rule["require"].items():
+                moved = f"!({STILL})" if of_transfer or path.startswith("transfer.") else YES
+                binds = every(moved, *(answer.met for answer in when.values()))
                 for answer in self.clauses(path, test):
                     unknown = every(binds, f"!({answer.met})", f"!({answer.unmet})")
                     texts.append(forbid(action, (rule["id"], path, "deny"), every(binds, answer.unmet)))
@@ -146,6 +183,8 @@ class Translation:
         return "\n".join(texts)
 
     def clauses(self, path, test):
+        if path in HOURS:
+            return [Answer(known(HOURS[path]) if HOURS[path] else YES, NO)]
         return [self.clause(path, operator, operand) for operator, operand in test.items()]
 
     def clause(self, path, operator, operand):
@@ -215,6 +254,36 @@ class Translation:
         return some(*found)
 
 
+def demands():
+    """What a job asks for itself, as policies of a rule called `job.requires`."""
+    wants = value("job.requires.confidential")
+    either_of = some(*(f"{wants} == {entity('Confidentiality', word)}" for word in ("cpu", "gpu")))
+    of_gpu = f"{wants} == {entity('Confidentiality', 'gpu')}"
+    asked = [
+        (either_of, "site.confidential.cpu_tee", _one_of("site.confidential.cpu_tee", ["sev-snp", "tdx"])),
+        (of_gpu, "site.confidential.gpu_cc", _one_of("site.confidential.gpu_cc", ["on", "ppcie"])),
+        (of_gpu, "site.confidential.attested", value("site.confidential.attested")),
+    ]
+    for rank_of, word in enumerate(ENUMS["Tenancy"][1:], start=1):
+        wanted = f"{value('job.requires.tenancy')} == {entity('Tenancy', word)}"
+        asked.append((wanted, "site.tenancy", _one_of("site.tenancy", ENUMS["Tenancy"][rank_of:])))
+    for path, least in [*((path, "job.requires.min_seal") for path in SEAL), ("site.ual", "job.requires.min_ual")]:
+        asked.append((f"{value(least)} > 0", path, f"{value(path)} >= {value(least)}"))
+    for binds, path, met in asked:
+        yield forbid("run", ("job.requires", path, "deny"), every(_wants_known(), binds, known(path), f"!({met})"))
+        yield forbid("run", ("job.requires", path, "unknown"), every(_wants_known(), binds, f"!({known(path)})"))
+
+
+def _wants_known():
+    """Always so; Cedar's validator asks for it."""
+    names = ("confidential", "tenancy", "min_seal", "min_ual")
+    return every(*(known(f"job.requires.{each}") for each in names))
+
+
+def _one_of(path, words):
+    return some(*(f"{value(path)} == {entity(TYPES[path], word)}" for word in words))
+
+
 def in_force(entry, now):
     parts = [f'{now} >= datetime("{entry["valid_from"]}")'] if entry.get("valid_from") else []
     return [*parts, f'{now} < datetime("{entry["valid_until"]}")'] if entry.get("valid_until") else parts
@@ -276,8 +345,9 @@ class Engine:
         self.policies = cedarpy.PolicySet.from_str(text)
         self.schema = cedarpy.Schema.from_str(self.schema)
 
-    def judge(self, action, cases, jobs, sites):
-        """(allowed, {(rule, clause, answer)}) for each case (job index, site index, instant)."""
+    def judge(self, action, cases, jobs, sites, ways):
+        """(allowed, {(rule, clause, answer)}) for each case (job index, site index, instant); `ways`: facts of the
+        transfer by (job index, site index)."""
         things = [attributes("Job", number, facts, []) for number, facts in enumerate(jobs)]
         things += [attributes("Site", number, facts, certs) for number, (facts, certs) in enumerate(sites)]
         entities = cedarpy.Entities.from_json_str(json.dumps(things), self.schema)
@@ -286,7 +356,10 @@ class Engine:
                 "principal": {"type": "Job", "id": str(job)},
                 "action": {"type": "Action", "id": action},
                 "resource": {"type": "Site", "id": str(site)},
-                "context": {"now": moment(now.strftime("%Y-%m-%dT%H:%M:%SZ"))},
+                "context": {
+                    "now": moment(now.strftime("%Y-%m-%dT%H:%M:%SZ")),
+                    **{name(path): plain(TYPES[path], fact) for path, fact in ways[job, site].items()},
+                },
             }
             for job, site, now in cases
         ]

@@ -61,6 +61,15 @@ def certificates(draw):
 SEAL = st.none() | st.fixed_dictionaries({f"sov-{n}": st.integers(0, 4) for n in range(1, 9)}).map(dict)
 
 
+CONFIDENTIAL = st.fixed_dictionaries(
+    {
+        "cpu_tee": st.sampled_from([None, "none", "tdx"]),
+        "gpu_cc": st.sampled_from([None, "off", "ppcie"]),
+        "attested": st.sampled_from([None, False, True]),
+    }
+)
+
+
 @st.composite
 def sites(draw):
     seal = draw(SEAL)
@@ -79,7 +88,26 @@ def sites(draw):
         "ual": draw(st.none() | st.integers(0, 4)),
         "spe": draw(st.none() | st.booleans()),
         "keys": draw(st.sampled_from([None, "provider", "customer_hyok"])),
+        "tenancy": draw(st.sampled_from([None, "shared", "exclusive_node", "exclusive_partition"])),
+        "confidential": draw(CONFIDENTIAL),
     }
+
+
+@st.composite
+def links(draw, count):
+    """Links among sites s0, s1 and so on: some pairs have one."""
+    pairs = [(one, other) for one in range(count) for other in range(one)]
+    return [
+        {
+            "between": [f"s{one}", f"s{other}"],
+            "gbit_per_s": draw(st.sampled_from([0.1, 10])),
+            "eur_per_gb": draw(st.sampled_from([None, 0.02])),
+            "encrypted": draw(st.sampled_from([None, "none", "ipsec"])),
+            "countries": draw(st.none() | st.lists(st.sampled_from(COUNTRIES), max_size=2, unique=True)),
+        }
+        for one, other in pairs
+        if draw(st.booleans())
+    ]
 
 
 @st.composite
@@ -92,7 +120,23 @@ def jobs(draw):
         "tenant": draw(st.sampled_from([None, "stranger", *TENANTS])),
         "data_gb": draw(st.sampled_from([0.0, 100.0])),
         "portable": draw(st.sampled_from([None, False, True])),
+        "data_site": draw(st.sampled_from([None, "s0", "s1"])),
+        "outputs_kind": draw(st.sampled_from([None, "results", "model_weights"])),
+        "outputs_return_to": draw(st.sampled_from([None, "FR", "DE"])),
+        "outputs_export": draw(st.sampled_from([None, "none", "EU27", "any"])),
+        "outputs_inherit_class": draw(st.sampled_from([None, False])),
+        **(draw(DEMANDS) if draw(st.integers(0, 3)) == 0 else {}),
     }
+
+
+DEMANDS = st.fixed_dictionaries(
+    {
+        "requires_confidential": st.sampled_from([None, "none", "cpu", "gpu"]),
+        "requires_tenancy": st.sampled_from([None, "shared", "exclusive_node", "exclusive_partition"]),
+        "requires_min_seal": st.sampled_from([None, 0, 2]),
+        "requires_min_ual": st.sampled_from([None, 0, 2]),
+    }
+)
 
 
 def _some(words, size=3):
@@ -133,7 +177,32 @@ _REQUIRE = {
     "site.spe": st.fixed_dictionaries({"eq": st.booleans()}),
     "site.keys": st.fixed_dictionaries({"in": _some(["provider", "customer_hyok", "customer_byok"])}),
     "tenant.sector": st.fixed_dictionaries({"not_in": _some(SECTORS)}),
+    "site.tenancy": st.fixed_dictionaries({"not_in": _some(["shared", "exclusive_node"])}),
+    "outputs.return_to": st.fixed_dictionaries({"in": _PLACES}),
+    "outputs.export": st.fixed_dictionaries({"at_most": st.sampled_from(["none", "EU27", "EEA"])}),
+    "outputs.inherit_class": st.fixed_dictionaries({"eq": st.booleans()}),
+    "job.requires.min_seal": st.fixed_dictionaries({"ge": st.sampled_from([0, 1, 2])}),
+    "job.requires.confidential": st.fixed_dictionaries({"at_least": st.sampled_from(["none", "cpu", "gpu"])}),
+    "transfer.encrypted": st.fixed_dictionaries({"in": _some(["tls", "ipsec", "macsec"])}),
+    "transfer.duration_h": st.fixed_dictionaries({"le": st.sampled_from([1, 3])}),
+    "transfer.cost_eur": st.fixed_dictionaries({"le": st.sampled_from([1, 5])}),
+    "path.countries": _SET,
 }
+CLOCKS = st.sampled_from(["00:00", "00:30", "01:00", "02:00", "06:30", "12:00", "21:00", "22:00", "23:30"])
+ZONES = st.sampled_from(["UTC", "Europe/Paris", "America/New_York", "Asia/Kolkata"])
+
+
+def hours():
+    """Hours of the day; about half of them hold at the midnight (UTC) at which the tests take place."""
+    return st.builds(
+        lambda operator, pair, zone: {operator: list(pair), "tz": zone},
+        st.sampled_from(["between", "not_between"]),
+        st.tuples(CLOCKS, CLOCKS).filter(lambda pair: pair[0] != pair[1]),
+        ZONES,
+    )
+
+
+_HOURS = {"transfer.start": hours(), "transfer.hours": hours(), "job.start": hours()}
 _WHEN = {
     "data.class": st.one_of(
         st.fixed_dictionaries({"at_least": st.sampled_from(CLASSES)}),
@@ -147,6 +216,11 @@ _WHEN = {
     "job.gpus": st.fixed_dictionaries({"ge": st.sampled_from([1, 8, 64])}),
     "data.gb": st.fixed_dictionaries({"le": st.sampled_from([0, 50, 100])}),
     "job.portable": st.fixed_dictionaries({"eq": st.booleans()}),
+    "data.home_site": st.fixed_dictionaries({"in": _some(["s0", "s1", "s2"])}),
+    "job.outputs.kind": st.fixed_dictionaries({"in": _some(["results", "model_weights"])}),
+    "job.requires.tenancy": st.fixed_dictionaries({"at_least": st.sampled_from(["shared", "exclusive_node"])}),
+    "transfer.size_gb": st.fixed_dictionaries({"ge": st.sampled_from([50, 100, 200])}),
+    "transfer.from_country": st.fixed_dictionaries({"in": _PLACES}),
 }
 
 
@@ -157,7 +231,7 @@ def _entries(table, least, most):
 
 
 @st.composite
-def rules(draw, levels=("hard", "overridable", "advisory")):
+def rules(draw, levels=("hard", "overridable", "advisory"), clocks=True):
     rule = {
         "version": 1,
         "because": "a contract",
@@ -165,7 +239,7 @@ def rules(draw, levels=("hard", "overridable", "advisory")):
         "review_by": "2027-05-01",
         "enforce": draw(st.sampled_from(levels)),
         "mode": "enforce" if draw(st.integers(0, 5)) else "audit",
-        "require": draw(_entries(_REQUIRE, 1, 3)),
+        "require": draw(_entries(_REQUIRE | (_HOURS if clocks else {}), 1, 3)),
     }
     when = draw(_entries(_WHEN, 0, 2))
     return {**rule, "when": when} if when else rule
@@ -193,10 +267,11 @@ def policies(rule_set, **options):
     return load_sources(sources(rule_set, **options))
 
 
-def fleet(facts):
+def fleet(facts, links=()):
     """A fleet of one site for each dictionary of facts."""
     common = {"grid_zone": "FR", "pue": 1.2, "partitions": [{"name": "p", "hardware": "dgx-h100", "nodes": 1}]}
-    return Fleet(sites=tuple(Site.model_validate({"id": f"s{n}", **common, **each}) for n, each in enumerate(facts)))
+    places = tuple(Site.model_validate({"id": f"s{n}", **common, **each}) for n, each in enumerate(facts))
+    return Fleet.model_validate({"sites": places, "links": tuple(links)})
 
 
 def job(columns):

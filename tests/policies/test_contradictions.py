@@ -104,7 +104,7 @@ def test_a_rule_that_alone_finds_no_site_is_no_contradiction() -> None:
 
 
 @given(
-    rules=rule_sets(levels=("hard",)),
+    rules=rule_sets(most=2, levels=("hard",)),
     facts=st.lists(sites(), min_size=1, max_size=2),
     data_class=st.sampled_from(CLASSES),
 )

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from policy_oracle import Oracle
-from policy_strategies import CLASSES, GROUPS, NOW, TENANTS, jobs, rule_sets, sites, sources
+from policy_strategies import CLASSES, GROUPS, NOW, TENANTS, jobs, links, rule_sets, sites, sources
 from test_exceptions import exceptions
 
 from csched.app import App
@@ -56,12 +56,13 @@ def empty_database() -> Path:
 class Site(RuleBasedStateMachine):
     submitted = Bundle("submitted")
 
-    @initialize(facts=st.lists(sites(), min_size=2, max_size=2), first=rule_sets(most=2))
-    def open(self, facts, first) -> None:
+    @initialize(facts=st.lists(sites(), min_size=2, max_size=2), joined=links(2), first=rule_sets(most=2))
+    def open(self, facts, joined, first) -> None:
+        self.links = joined
         self.home = Path(tempfile.mkdtemp(prefix="csched-in-force-"))
         shutil.copy(empty_database(), self.home / "csched.db")
         self.facts = [{**each, "id": f"s{number}"} for number, each in enumerate(facts)]
-        fleet = {"schema": "csched/fleet/1", "sites": [{**each, **PLACE} for each in self.facts]}
+        fleet = {"schema": "csched/fleet/1", "sites": [{**each, **PLACE} for each in self.facts], "links": joined}
         (self.home / "fleet.yaml").write_text(json.dumps(fleet))
         self.key, self.folder = self.home / "key", self.home / "policies"
         trust = generate_key(self.key)
@@ -149,7 +150,7 @@ class Site(RuleBasedStateMachine):
         before = set(self.recorder.orders)
         self.app.attempts.hand_over()
         rules, excepted = self.in_force
-        oracle = Oracle(GROUPS, TENANTS, excepted)
+        oracle = Oracle(GROUPS, TENANTS, excepted, self.facts, self.links)
         for attempt, order in self.recorder.orders.items():
             if attempt in before:
                 continue
@@ -172,9 +173,9 @@ class Site(RuleBasedStateMachine):
 
 
 class WithoutSecondLook(Site):
-    @initialize(facts=st.lists(sites(), min_size=2, max_size=2), first=rule_sets(most=2))
-    def open(self, facts, first) -> None:
-        super().open(facts, first)
+    @initialize(facts=st.lists(sites(), min_size=2, max_size=2), joined=links(2), first=rule_sets(most=2))
+    def open(self, facts, joined, first) -> None:
+        super().open(facts, joined, first)
         self.app.attempts.gate = None
 
 

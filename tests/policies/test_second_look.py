@@ -10,15 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from policy_oracle import Oracle
-from policy_strategies import CLASSES, GROUPS, NOW, TENANTS, fleet, job, jobs, rule_sets, sites, sources
+from policy_strategies import CLASSES, GROUPS, NOW, TENANTS, fleet, job, jobs, links, rule_sets, sites, sources
 from test_exceptions import exceptions
 
 from csched import shipped
 from csched.domain.site import Evidence
 from csched.formats.fleet import read_fleet
-from csched_policies import second_look
+from csched_policies import second_look, second_look_way
 from csched_policies.load import load_sources
 from csched_policies.second_look import UNKNOWN, SecondLook
+from csched_policies.second_look_way import Way
 from csched_policies.vocabulary import LEVELS, OPERATORS, VOCABULARY, Kind
 
 HEAD = {
@@ -37,7 +38,10 @@ ONE = job({"job": "j", "gpus": 1, "time_limit_s": 1})
 def test_it_shares_no_code_with_the_first_reader() -> None:
     tree = ast.parse(Path(second_look.__file__).read_text())
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert not [module for module in imported if module and module.startswith("csched_policies")]
+    own = {module for module in imported if module and module.startswith("csched_policies")}
+    assert own == {"csched_policies.second_look_way"}
+    further = ast.parse(Path(second_look_way.__file__).read_text())
+    assert not [node for node in ast.walk(further) if isinstance(node, ast.ImportFrom) and "csched" in str(node.module)]
 
 
 @settings(max_examples=150, deadline=None)
@@ -48,18 +52,23 @@ def test_it_says_what_a_third_reader_says_and_never_contradicts_the_table(data, 
     written = [{"id": f"e{number}", **each} for number, each in enumerate(drawn)]
     facts = data.draw(st.lists(sites(), min_size=2, max_size=2))
     files = {**sources(rules), **{f"exceptions/{each['id']}.yaml": json.dumps(each) for each in written}}
-    where, one, oracle = fleet(facts), job(columns), Oracle(GROUPS, TENANTS, written)
+    joined = data.draw(links(2))
+    places = [{**each, "id": f"s{number}"} for number, each in enumerate(facts)]
+    where, one, oracle = fleet(facts, joined), job(columns), Oracle(GROUPS, TENANTS, written, places, joined)
     looked, end = SecondLook(files), NOW + timedelta(hours=hours)
     any_applied = any(rule["mode"] == "enforce" and rule["enforce"] != "advisory" for rule in rules)
     for number, verdict in enumerate(load_sources(files).screen([one], where, NOW)[one.job]):
         objections = looked.objections(one, where, verdict.site, NOW, end)
         site = {**facts[number], "id": verdict.site}
         assert (objections == ()) == oracle.allows_until(rules, columns, site, NOW, end), objections
-        if verdict.allowed and (verdict.latest_end is None or end <= verdict.latest_end):
+        in_time = verdict.latest_end is None or end <= verdict.latest_end
+        if verdict.allowed and in_time and not any(ban.forbids(NOW) for ban in verdict.bans):
             assert objections == ()
         if not verdict.allowed:
             assert objections
-        assert any_applied or not objections
+        assert (
+            any_applied or any(columns.get(name) for name in columns if name.startswith("requires_")) or not objections
+        )
 
 
 @pytest.mark.parametrize("path", VOCABULARY)
@@ -77,9 +86,11 @@ def test_it_knows_every_fact_and_every_operator(path: str) -> None:
     }.get(attribute.kind, [attribute.values[0]] if attribute.kind is Kind.WORDS else (attribute.values or [None])[0])
     operands = {"has": {"scheme": "hds"}, "in": [value], "not_in": [value], "subset": value, "disjoint": value}
     looked = SecondLook({"facts/tenants.yaml": json.dumps({value: {} for value in ["uni-lyon"]})})
+    if attribute.kind in {Kind.CLOCK, Kind.QUOTA}:
+        return  # judged below, by what they make of a start and of a month
     for operator in OPERATORS[attribute.kind]:
         operand = operands.get(operator, value)
-        scene = second_look._Scene({}, {}, NOW)
+        scene = second_look._Scene({}, {}, NOW, Way({}, {"id": "s0"}, {"sites": []}), NOW)
         assert looked._compare(path, operator, value, operand, scene) != UNKNOWN
 
 

@@ -26,6 +26,8 @@ require:
   site.seal.sov-2: {ge: 3}
   site.spe: {eq: true}
   site.keys: {in: [customer_hyok]}
+prefer:
+  site.seal.score: {maximise: 2}
 tests:
   - job: {data.class: health}
     site: {country: DE, certs: [{scheme: hds}], operator: {country: DE}}
@@ -43,9 +45,9 @@ TYPOS = [
     ("tenant.id", "tenant.name"),
     ("tenant.id", "tennant.id"),
     ("tenant.id", "job.tenant"),
-    ("data.gb", "data.size_gb"),
+    ("data.gb", "data.size_tb"),
     ("data.gb", "data.size"),
-    ("data.gb", "transfer.size_gb"),
+    ("data.gb", "transfer.size"),
     ("site.country:", "site.county:"),
     ("site.country:", "country:"),
     ("site.country:", "sites.country:"),
@@ -66,8 +68,46 @@ TYPOS = [
     ("site.keys: {in: [customer_hyok]}", "outputs.kind: {in: [weights]}"),
     ("site.keys: {in: [customer_hyok]}", "job.purpose: {in: [defense]}"),
     ("site.keys: {in: [customer_hyok]}", "data.restricted: {in: [restricted]}"),
+    ("site.keys: {in: [customer_hyok]}", "outputs.export: {at_most: EU}"),
+    ("site.keys: {in: [customer_hyok]}", "outputs.aggregated: {eq: true}"),
+    ("site.keys: {in: [customer_hyok]}", "path.country: {subset: [FR]}"),
+    ("site.keys: {in: [customer_hyok]}", "path.countries: {in: [FR]}"),
+    ("site.keys: {in: [customer_hyok]}", "transfer.encrypted: {in: [IPSec]}"),
+    ("site.keys: {in: [customer_hyok]}", "transfer.encryption: {in: [ipsec]}"),
+    ("data.gb: {ge: 10}", "job.requires.confidential: {at_least: gpus}"),
+    ("data.gb: {ge: 10}", "job.requires.min_sealing: {ge: 1}"),
+    ("data.gb: {ge: 10}", "data.egress: {in: [forbiden]}"),
+    ("data.gb: {ge: 10}", "transfer.from_country: {in: [UK]}"),
+    # hours
     ("site.keys: {in: [customer_hyok]}", "transfer.start: {not_between: ['22:00', '06:00']}"),
-    ("site.keys: {in: [customer_hyok]}", "path.countries: {subset: [FR]}"),
+    ("site.keys: {in: [customer_hyok]}", "transfer.start: {not_between: ['22:00', '06:00'], zone: Europe/Paris}"),
+    ("site.keys: {in: [customer_hyok]}", "transfer.start: {not_between: ['22:00', '06:00'], tz: Europe/Pariss}"),
+    ("site.keys: {in: [customer_hyok]}", "transfer.start: {not_between: ['22:00', '06:00'], tz: CET+1}"),
+    ("site.keys: {in: [customer_hyok]}", "transfer.start: {notbetween: ['22:00', '06:00'], tz: Europe/Paris}"),
+    ("site.keys: {in: [customer_hyok]}", "transfer.start: {not_between: ['22:00', '24:00'], tz: Europe/Paris}"),
+    ("site.keys: {in: [customer_hyok]}", "transfer.start: {not_between: ['22:00', '6:00'], tz: Europe/Paris}"),
+    ("site.keys: {in: [customer_hyok]}", "transfer.start: {not_between: ['22:00'], tz: Europe/Paris}"),
+    ("site.keys: {in: [customer_hyok]}", "transfer.start: {not_between: ['22:00', '22:00'], tz: Europe/Paris}"),
+    ("site.keys: {in: [customer_hyok]}", "transfer.start: {not_between: [22, 6], tz: Europe/Paris}"),
+    ("data.gb: {ge: 10}", "job.start: {between: ['06:00', '22:00'], tz: Europe/Paris}"),
+    # shares
+    ("site.keys: {in: [customer_hyok]}", "tenant.gpu_hours: {at_most: 20, outside: [DE], per: month}"),
+    ("site.keys: {in: [customer_hyok]}", "tenant.gpu_hours: {at_most_pct: 120, outside: [DE], per: month}"),
+    ("site.keys: {in: [customer_hyok]}", "tenant.gpu_hours: {at_most_pct: 20, outside: [DE], per: week}"),
+    ("site.keys: {in: [customer_hyok]}", "tenant.gpu_hours: {at_most_pct: 20, per: month}"),
+    ("site.keys: {in: [customer_hyok]}", "tenant.gpu_hours: {at_most_pct: 20, outside: [GER], per: month}"),
+    ("site.keys: {in: [customer_hyok]}", "tenant.gpu_hour: {at_most_pct: 20, outside: [DE], per: month}"),
+    # preferences
+    ("site.seal.score: {maximise: 2}", "site.seal.scores: {maximise: 2}"),
+    ("site.seal.score: {maximise: 2}", "site.seal.score: {maximize: 2}"),
+    ("site.seal.score: {maximise: 2}", "site.seal.score: {maximise: much}"),
+    ("site.seal.score: {maximise: 2}", "site.seal.score: {maximise: 0}"),
+    ("site.seal.score: {maximise: 2}", "site.country: {maximise: 2}"),
+    ("site.seal.score: {maximise: 2}", "site.country: {in: [FR]}"),
+    ("site.seal.score: {maximise: 2}", "data.class: {at_least: health, weight: 1}"),
+    ("site.seal.score: {maximise: 2}", "near_data: {weight: 1, max_transfer: 6}"),
+    ("site.seal.score: {maximise: 2}", "near_data: {weight: 1}"),
+    ("prefer:", "prefers:"),
     # operators
     ("at_least: health", "atleast: health"),
     ("at_least: health", "ge: health"),
@@ -191,15 +231,3 @@ def test_a_typo_is_answered_with_what_was_probably_meant(wrong: tuple[str, str],
     with pytest.raises(InputError) as refused:
         load_sources({"rule.yaml": RULE.replace(*wrong, 1)})
     assert refused.value.hint == hint
-
-
-def test_a_path_that_cannot_be_evaluated_yet_says_so() -> None:
-    with pytest.raises(InputError, match="this version of csched cannot evaluate it"):
-        load_sources({"rule.yaml": RULE.replace("site.keys: {in: [customer_hyok]}", "outputs.export: {in: [FR]}")})
-
-
-def test_preferences_are_refused_and_not_ignored() -> None:
-    with pytest.raises(InputError, match="not preferences") as refused:
-        load_sources({"rule.yaml": RULE + "prefer: {site.pue: {le: 1}}\n"})
-    assert refused.value.where is not None
-    assert refused.value.where.line == RULE.count("\n") + 1

@@ -19,13 +19,13 @@ _LOOK_S: Final = 900
 
 
 def _zone(name: str) -> str:
-    if name not in _zones():
+    if name not in known_zones():
         raise ValueError(f"`{name}` is not a time zone such as Europe/Paris")
     return name
 
 
 @lru_cache(maxsize=1)
-def _zones() -> frozenset[str]:
+def known_zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
