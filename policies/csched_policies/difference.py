@@ -230,8 +230,8 @@ def _label_class(old: Content, new: Content) -> tuple[list[str], Callable[[Job],
     """Columns of the words and names that any rule reads, and how to take them from a job."""
     reads = {path for content in (old, new) for rule in content.rules for path in rule.reads}
     reads |= {path for content in (old, new) for exemption in content.exceptions for path in exemption.reads}
-    reads = rests_on(frozenset(reads)) | set(OF_JOB)
-    words = {path for path in reads & COLUMN.keys() if VOCABULARY[path].kind is not Kind.NUMBER}
+    asked = rests_on(frozenset(reads)) | set(OF_JOB)
+    words = {path for path in asked & COLUMN.keys() if VOCABULARY[path].kind is not Kind.NUMBER}
     named = {"datasets"} if old.datasets or new.datasets else set()
     columns = sorted({COLUMN[path] for path in words} | named)
     if not columns:

@@ -70,7 +70,7 @@ class ExceptionUse(Value):
 
 
 class Preference(Value):
-    """What one `prefer` of a rule makes of a site, beside the others of the fleet. It excludes none and costs nothing."""
+    """What one `prefer` of a rule makes of a site, among the fleet. It excludes none and costs nothing."""
 
     rule: str
     clause: str
