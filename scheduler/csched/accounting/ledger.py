@@ -64,9 +64,9 @@ def entry(run: Run, fleet: Fleet, hardware: Mapping[str, Hardware], carbon: Carb
         ValueError: the outlook does not reach as far as `needs` says.
     """
     site, home = _site(fleet, run.placement.site), _site(fleet, home_site(run.job, fleet))
-    kind = _hardware_of(site, run.placement.partition)
-    power_kw = it_kw(run.job.gpus, hardware[kind].kw_per_gpu, run.job.load)
-    home_kw = it_kw(run.job.gpus, hardware[_like(home, kind)].kw_per_gpu, run.job.load)
+    parts = [(_hardware_of(site, partition), gpus) for partition, gpus in run.placement.parts]
+    power_kw = sum(it_kw(gpus, hardware[kind].kw_per_gpu, run.job.load) for kind, gpus in parts)
+    home_kw = sum(it_kw(gpus, hardware[_like(home, kind)].kw_per_gpu, run.job.load) for kind, gpus in parts)
     duration = run.end - run.start
     hours = duration.total_seconds() / SECONDS_PER_HOUR
     return LedgerEntry(

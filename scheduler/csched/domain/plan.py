@@ -65,6 +65,11 @@ class Placement(Value):
     """Parts of a heterogeneous job, in its order; `partition` is that of the first, `end` the last to end."""
 
     @property
+    def parts(self) -> tuple[tuple[str, int], ...]:
+        """(partition, GPUs) of each part; of a job of one kind just that."""
+        return tuple((part.partition, part.gpus) for part in self.components) or ((self.partition, self.gpus),)
+
+    @property
     def room(self) -> str:
         """Key of what it holds GPUs of, as in a certificate."""
         whole = f"{self.site}/{self.partition}"
@@ -128,6 +133,16 @@ class Plan(Value):
         return self.model_dump(mode="json", by_alias=True, exclude={"build_s", "solve_s", "stages", "stopped"})
 
 
+class CheaperStart(Value):
+    """A start that would cost less, were it not for others."""
+
+    start: Instant
+    saving_kg: float
+    """Cost of the chosen start less cost of this one."""
+    congestion_kg_per_gpu_h: float
+    """What its GPUs are worth to others then, by the plan's prices."""
+
+
 class SiteOption(Value):
     """What one site would mean for one job: the row of the options table and of `explain`."""
 
@@ -143,6 +158,12 @@ class SiteOption(Value):
     topology_kg: float | None = None
     egress_kg: float | None = None
     cost_kg: float | None = None
+    congestion_kg: float | None = None
+    """What the GPUs and the power it would hold at `start` are worth to others, by the plan's prices; no part of a
+    cost. null where the plan has none."""
+    congestion_kg_per_gpu_h: float | None = None
+    cheaper: CheaperStart | None = None
+    """The cheapest start here, were the job alone; null where it is not cheaper than the chosen one."""
     reasons: tuple[Reason, ...] = ()
     note: str | None = None
     """One sentence that compares this site with the chosen one."""

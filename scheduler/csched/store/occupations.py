@@ -9,7 +9,6 @@ from typing import Final
 from csched.accounting.costs import it_kw
 from csched.domain.hardware import Hardware
 from csched.domain.job import Job
-from csched.domain.plan import Placement
 from csched.domain.site import Fleet
 from csched.domain.snapshot import Occupation, Usage
 from csched.store.records import JobRecord
@@ -41,7 +40,7 @@ class Occupations:
             raise ValueError(f"job {record.id} is alive and has no placement")
         start, next_slot = record.start or placement.start, self.now + timedelta(seconds=self.slot_s)
         found = []
-        for partition, gpus in parts(placement):
+        for partition, gpus in placement.parts:
             hardware = self._hardware_of(placement.site, partition)
             if hardware is None:
                 continue
@@ -68,7 +67,7 @@ class Occupations:
             for record in records
             if record.job.tenant is not None and record.placement is not None
             for start in [max(record.start or record.placement.start, since)]
-            for held, (_, gpus) in zip(self.of(record), parts(record.placement), strict=False)
+            for held, (_, gpus) in zip(self.of(record), record.placement.parts, strict=False)
             if held.until > start
         )
 
@@ -86,13 +85,6 @@ class Occupations:
     def _hardware_of(self, site_id: str, name: str) -> Hardware | None:
         partitions = [each for site in self.fleet.sites if site.id == site_id for each in site.partitions]
         return next((self.hardware[each.hardware] for each in partitions if each.name == name), None)
-
-
-def parts(placement: Placement) -> tuple[tuple[str, int], ...]:
-    """(partition, GPUs) of each part of the job."""
-    return tuple((part.partition, part.gpus) for part in placement.components) or (
-        (placement.partition, placement.gpus),
-    )
 
 
 def limit_at_s(job: Job, hardware: str) -> int:

@@ -14,7 +14,7 @@ from csched.placement.snapshots import assemble
 from csched.ports import CarbonSource, Clock, Policies
 from csched.store.attempts import Attempts
 from csched.store.job_rows import ALIVE
-from csched.store.occupations import Occupations, limit_at_s, month_of, parts, summed
+from csched.store.occupations import Occupations, limit_at_s, month_of, summed
 from csched.store.records import JobRecord
 from csched.store.repository import Repository
 
@@ -120,7 +120,7 @@ class StoreWorld:
         return {
             placement.job: max(
                 limit_at_s(factored[placement.job], hardware[placement.site, partition])
-                for partition, _ in parts(placement)
+                for partition, _ in placement.parts
             )
             for placement in plan.placements
             if placement.job in factored
