@@ -51,6 +51,18 @@ def test_nobody_waits_for_a_job_that_no_site_may_run(csched, hopeless: Path) -> 
     assert "csched explain 1" in ran.err
 
 
+@pytest.mark.usefixtures("runs_at_once")
+def test_nobody_waits_for_a_job_that_waits_in_vain(csched) -> None:
+    plain = ["--data-class=public", "-G", "1", "-t", "5"]
+    csched("submit", "--hold", *plain, "--wrap", "true")
+    csched("submit", "--dependency=afterok:1", *plain, "--wrap", "true")
+    csched("cancel", 1)
+    with closing(open_app()) as app:
+        app.store.end_invalid()
+    assert csched("wait", 2).code == 4
+    assert "DependencyNeverSatisfied" in csched("queue").out
+
+
 def test_with_a_timeout_someone_may_still_change_the_job(csched, hopeless: Path) -> None:
     csched("submit", "--hold", hopeless)
     ran = csched("wait", "last", "--timeout", "1s")
