@@ -22,7 +22,7 @@ from csched.domain.verdict import Reason
 from csched.errors import InputError, Unavailable
 from csched.formats.batch_script import BatchJob, Surroundings, read_batch_script
 from csched.formats.directives import Given
-from csched.formats.known_places import require_known_places
+from csched.formats.known_places import require_known_places, require_known_reservation
 from csched.formats.validation import did_you_mean
 from csched.ports import CarbonSource, Clock, Dispatcher, Gate, Policies
 from csched.settings import Settings, load_settings
@@ -259,6 +259,17 @@ class App:
                 kill_on_invalid_dependency=kill_on_invalid_dependency,
             )
         )
+
+    def update(self, job_ids: Sequence[int], columns: Mapping[str, object]) -> tuple[JobRecord, ...]:
+        """Change what waiting jobs ask for, all of them or none.
+
+        Raises:
+            InputError: values that make no valid job; a reservation or a job to wait for that there is not.
+            Refused: a job that is no longer pending.
+        """
+        if reservation := columns.get("reservation"):
+            require_known_reservation(str(reservation), self.fleet)
+        return self.store.update_all(job_ids, columns)
 
     def refused_everywhere(self, job: Job) -> tuple[Reason, ...]:
         """Why policy lets no site at all run the job, most telling first; empty where some site may."""

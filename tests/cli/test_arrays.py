@@ -56,6 +56,15 @@ def test_a_job_waits_for_another(csched, script: Path) -> None:
     assert "there is no job `17` to wait for" in ran.err
 
 
+def test_what_a_job_waits_for_may_change(csched, script: Path) -> None:
+    csched("submit", script)
+    csched("submit", "--dependency=afterok:1", script)
+    assert csched("update", 2, "--dependency=afterany:1").code == 0
+    assert csched("show", 2, "--json").json["dependency"] == [{"kind": "afterany", "jobs": ["1"]}]
+    assert csched("update", 2, "--dependency=afterany:9").code == 3
+    assert csched("update", 2, "--reservation=atlantis").code == 3
+
+
 def test_parts_stand_between_colons(csched, script: Path) -> None:
     ran = csched("submit", "--gpus=16", "--mem=1G", ":", "--gpus=4", "--hardware=dgx-h100", ":", "-G", "2", script, "x")
     assert ran.code == 0, ran.err

@@ -11,7 +11,9 @@ from csched.formats.batch_options import ON_COMMAND_LINE
 from csched.formats.batch_script import read_columns
 from csched.formats.directives import Given
 
-_CHANGEABLE = "deadline time begin priority expected-runtime hardware countries pattern load portable".split()
+_CHANGEABLE = (
+    "deadline time begin priority expected-runtime hardware countries pattern load portable dependency reservation"
+).split()
 
 
 @click.command()
@@ -26,6 +28,8 @@ _CHANGEABLE = "deadline time begin priority expected-runtime hardware countries 
 @click.option("--pattern", metavar="NAME", help="How ranks talk: none, dp, fsdp, tp8, pp, ep or rl.")
 @click.option("--load", metavar="SHARE", help="Share of the rated power the job draws.")
 @click.option("--portable", metavar="BOOL", help="false keeps the job at its home site.")
+@click.option("--dependency", "-d", metavar="KIND:ID[:ID]", help="Start only after other jobs.")
+@click.option("--reservation", metavar="NAME", help="Run inside this reservation.")
 @output_options
 def command(output: Output, /, *, selectors: tuple[str, ...], **given: str | None) -> None:
     """Change jobs that have not started; the next plan reckons with it.
@@ -47,5 +51,5 @@ def command(output: Output, /, *, selectors: tuple[str, ...], **given: str | Non
         raise UsageError("nothing to change", hint="`csched update --help` lists what can be")
     with closing(open_app()) as app:
         columns = read_columns(options, app.clock.now())
-        records = app.store.update_all([record.id for record in choose(app.store, selectors)], columns)
+        records = app.update([record.id for record in choose(app.store, selectors)], columns)
         output.show(changed("Updated", records))

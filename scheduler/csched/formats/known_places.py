@@ -12,10 +12,15 @@ def require_known_places(job: Job, fleet: Fleet) -> None:
     for field, site in (("home_site", job.home_site), ("data_site", job.data_site)):
         if site is not None and site not in sites:
             raise InputError(f"the fleet has no site `{site}`", hint=did_you_mean(site, sites), where=_option(field))
+    if job.reservation is not None:
+        require_known_reservation(job.reservation, fleet)
+
+
+def require_known_reservation(name: str, fleet: Fleet) -> None:
     reservations = [reservation.name for reservation in fleet.reservations]
-    if job.reservation is not None and job.reservation not in reservations:
-        hint = did_you_mean(job.reservation, reservations) or "the fleet file lists its reservations"
-        raise InputError(f"the fleet has no reservation `{job.reservation}`", hint=hint, where=_option("reservation"))
+    if name not in reservations:
+        hint = did_you_mean(name, reservations) or "the fleet file lists its reservations"
+        raise InputError(f"the fleet has no reservation `{name}`", hint=hint, where=_option("reservation"))
 
 
 def _option(field: str) -> Where:
