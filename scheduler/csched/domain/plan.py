@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from csched.domain.base import Instant, Slug, Value
-from csched.domain.verdict import ExceptionUse, Reason
+from csched.domain.verdict import ExceptionUse, Reason, Scalar
 
 
 class PlanStatus(StrEnum):
@@ -169,3 +169,26 @@ class SiteOption(Value):
     """One sentence that compares this site with the chosen one."""
     exceptions: tuple[ExceptionUse, ...] = ()
     """Exceptions without which policy would refuse the site."""
+
+
+class Relaxation(Value):
+    """One wish that, given up so far and no further, would place a job that is left out."""
+
+    field: str
+    """The job's column; `hold`; or `policy`, whose rules are never broken: facts would have to be different."""
+    seen: Scalar | tuple[Scalar, ...] = None
+    needed: Scalar | tuple[Scalar, ...] = None
+    """What it would have to be; of a list, what would have to be in it too."""
+    size: float = Field(ge=0)
+    """How much is given up: a share of what was asked for, 0.5 for one more kind, 1 for each fact of policy."""
+    site: Slug
+    start: Instant
+    message: str
+
+
+class Explanation(Value):
+    """What `explain` and `submit --test-only` say of a job."""
+
+    options: tuple[SiteOption, ...]
+    relaxations: tuple[Relaxation, ...] = ()
+    """The smallest three, for a job that is left out."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,6 +38,30 @@ class Ties:
         if not self.dependencies:
             return self.gangs.without(problem)
         return self.gangs.without(self.dependencies.tightened(self.gangs.windows(problem)))
+
+    def holdings(self, job: int, rooms: Sequence[int]) -> list["Holding"]:
+        """What each part of the job holds in its room."""
+        several = self.gangs.parts if job in self.gangs.parts_of else None
+        parts, problem = self.gangs.parts_of.get(job, [job]), several or self._problem
+        return [
+            Holding(
+                room,
+                int(problem.hold_slots[part, room]),
+                int(problem.gpus_held[part, room]),
+                int(problem.power[part, room]),
+            )
+            for part, room in zip(parts, rooms, strict=True)
+        ]
+
+
+class Holding(NamedTuple):
+    """What a part of a job holds from its start on."""
+
+    room: int
+    slots: int
+    gpus: int
+    power: int
+    """Power units."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +168,10 @@ class Arrangement:
 
     def put(self, job: int, spot: Spot) -> None:
         self.take(job, spot, self.board)
+        self.note(job, spot)
+
+    def note(self, job: int, spot: Spot) -> None:
+        """The job is there now; the board is as it was."""
         self.room[job], self.slot[job] = spot.rooms[0], spot.slot
         if job in self.ties.gangs.parts_of:
             self.rooms[job] = spot.rooms

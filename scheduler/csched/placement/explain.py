@@ -1,133 +1,138 @@
 """For one job, what each site would mean: its best start beside the plan, its price, or why there is none."""
 
-import math
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from csched.accounting import costs
-from csched.domain.plan import Placement, Plan, SiteOption
+from csched.domain.plan import CheaperStart, Placement, Plan, SiteOption
+from csched.domain.quota import QuotaRow
 from csched.domain.snapshot import Snapshot
-from csched.domain.verdict import Verdicts
+from csched.domain.verdict import Reason, Verdicts
 from csched.placement import reasons
-from csched.placement.prices import prices_of
+from csched.placement.arrangement import Holding, Spot
+from csched.placement.beside import others_of, rooms_by_key, spot_of
+from csched.placement.prices import Prices, prices_of
 from csched.placement.problem import Problem, build
+from csched.placement.reporting import placement, why_left_out
 from csched.placement.schedule import Board
+from csched.placement.timeline import UNCAPPED
+from csched.units import SECONDS_PER_HOUR
+
+FIGURES = ("partition", "start", "wait_h", "kwh", "carbon_kg", "topology_kg", "egress_kg", "cost_kg")
 
 
-def options(snapshot: Snapshot, verdicts: Verdicts | None, plan: Plan, job_id: str) -> tuple[SiteOption, ...]:
+def options(
+    snapshot: Snapshot, verdicts: Verdicts | None, plan: Plan, job_id: str, quotas: Sequence[QuotaRow] = ()
+) -> tuple[SiteOption, ...]:
     """One option per site, in the order of the fleet, beside what `plan` gives to the other jobs.
 
     A held job is answered as if it were free. KeyError for a job that is not in the snapshot.
     """
     free = snapshot.model_copy(update={"held": tuple(held for held in snapshot.held if held != job_id)})
-    problem = build(free, verdicts)
-    job = {each.job: index for index, each in enumerate(problem.jobs)}[job_id]
-    chosen = plan.placement_of.get(job_id)
-    board = _beside(problem, plan, job_id)
-    found = [
-        _chosen_option(chosen) if chosen and chosen.site == site.id else _option(problem, board, job, index)
-        for index, site in enumerate(snapshot.fleet.sites)
-    ]
+    asked = _Asked(build(free, verdicts), quotas, plan, job_id)
     used = {verdict.site: verdict.exceptions for verdict in (verdicts or {}).get(job_id, ())}
-    notes = [_worth(problem, plan, job, index, chosen) or _note(option, chosen) for index, option in enumerate(found)]
-    return tuple(
-        option.model_copy(update={"note": note, "exceptions": used.get(option.site, ())})
-        for option, note in zip(found, notes, strict=True)
-    )
+    found = [asked.option(index) for index in range(len(snapshot.fleet.sites))]
+    return tuple(option.model_copy(update={"exceptions": used.get(option.site, ())}) for option in found)
 
 
-def _beside(problem: Problem, plan: Plan, job_id: str) -> Board:
-    """What the planned starts of the other pending jobs leave; the plan may be older than the snapshot."""
-    index_of = {job.job: index for index, job in enumerate(problem.jobs)}
-    room_of = {room.key: index for index, room in enumerate(problem.rooms)}
-    board = Board(problem)
-    for placement in plan.placements:
-        job, room = index_of.get(placement.job), room_of.get(placement.room)
-        if job is None or room is None or placement.job == job_id:
-            continue
-        begin = _slots(problem, placement.start)
-        end = begin + problem.jobs[job].limit_s_on(problem.rooms[room].hardware.key) / problem.slot_s
-        rows = problem.row_after(np.array([max(0, math.floor(begin)), max(0, math.ceil(end))]))
-        held, power = int(problem.gpus_held[job, room]), int(problem.power[job, room])
-        board.occupy(room, slice(int(rows[0]), int(rows[1])), held, power)
-    return board
+class _Asked:
+    """One job beside the rest of a plan."""
+
+    def __init__(self, problem: Problem, quotas: Sequence[QuotaRow], plan: Plan, job_id: str) -> None:
+        self._problem = problem
+        self._job = {each.job: index for index, each in enumerate(problem.jobs)}[job_id]
+        self._others = others_of(problem, quotas, plan, job_id)
+        self._chosen = plan.placement_of.get(job_id)
+        passed = int((problem.now - plan.now).total_seconds() // problem.slot_s)
+        self._prices = prices_of(problem, plan.certificate, shift_slots=passed) if plan.certificate else None
+
+    def option(self, site_index: int) -> SiteOption:
+        site, chosen = self._problem.snapshot.fleet.sites[site_index].id, self._chosen
+        found = self._best(site_index)
+        if chosen is not None and chosen.site == site:
+            found = spot_of(self._problem, rooms_by_key(self._problem), chosen)
+            option = SiteOption(site=site, verdict="allowed", chosen=True, **_figures(chosen))
+        elif found is not None:
+            placed = placement(self._others.problem, self._job, found, {})
+            option = SiteOption(site=site, verdict="allowed", **_figures(placed))
+        else:
+            option = self._none(site_index)
+        cheaper = self._cheaper(site_index)
+        note = _told(site, cheaper) if cheaper else _compared(option, chosen)
+        return option.model_copy(update={**self._congestion(found), "cheaper": cheaper, "note": note})
+
+    def _best(self, site_index: int, board: Board | None = None) -> Spot | None:
+        return self._others.best(self._job, board, but=self._problem.room_site != site_index)
+
+    def _none(self, site_index: int) -> SiteOption:
+        """A site without a start for the job: refused, or taken up by others."""
+        site = self._problem.snapshot.fleet.sites[site_index].id
+        gangs = self._others.ties.gangs
+        if self._job in gangs.parts_of:
+            denied = gangs.refusals(self._job, site_index)
+        else:
+            denied = reasons.of_site(self._problem, self._job, site_index)
+        if denied:
+            return SiteOption(site=site, verdict="denied", reasons=denied)
+        return SiteOption(site=site, verdict="allowed", reasons=self._taken_up(site))
+
+    def _taken_up(self, site: str) -> tuple[Reason, ...]:
+        every = why_left_out(self._others, self._job)
+        return tuple(reason for reason in every if reason.site in {None, site})
+
+    def _cheaper(self, site_index: int) -> CheaperStart | None:
+        """Why not a start there that would be cheaper, were the job alone: what its GPUs are worth to others then."""
+        chosen = self._chosen
+        if chosen is None or self._prices is None:
+            return None
+        alone = self._best(site_index, Board(self._others.problem))
+        if alone is None or not chosen.cost_kg - alone.cost_kg > 1e-9 * chosen.cost_kg:
+            return None
+        price = self._congestion(alone)["congestion_kg_per_gpu_h"]
+        if not price:
+            return None
+        return CheaperStart(
+            start=self._problem.start(alone.slot),
+            saving_kg=chosen.cost_kg - alone.cost_kg,
+            congestion_kg_per_gpu_h=price,
+        )
+
+    def _congestion(self, spot: Spot | None) -> dict[str, float | None]:
+        if self._prices is None or spot is None:
+            return {"congestion_kg": None, "congestion_kg_per_gpu_h": None}
+        held = self._others.ties.holdings(self._job, spot.rooms)
+        rent = sum(_rent(self._problem, self._prices, spot.slot, each) for each in held)
+        gpu_h = sum(each.gpus * each.slots for each in held) * self._problem.slot_s / SECONDS_PER_HOUR
+        return {"congestion_kg": rent, "congestion_kg_per_gpu_h": rent / gpu_h}
 
 
-def _slots(problem: Problem, instant: datetime) -> float:
-    return (instant - problem.now) / timedelta(seconds=problem.slot_s)
+def _rent(problem: Problem, prices: Prices, slot: int, held: Holding) -> float:
+    """Prices times what a part holds of GPUs and of capped power."""
+    site = problem.room_site[held.room]
+    rows = slice(slot, int(problem.row_after(np.array([slot + held.slots]))[0]))
+    capped = problem.power_left[site, rows] < UNCAPPED
+    power_kg = held.power * prices.power[site, rows][capped].sum()
+    return float(held.gpus * prices.gpu[held.room, rows].sum() + power_kg)
 
 
-def _chosen_option(placement: Placement) -> SiteOption:
-    same = ("site", "partition", "start", "wait_h", "kwh", "carbon_kg", "topology_kg", "egress_kg", "cost_kg")
-    return SiteOption(verdict="allowed", chosen=True, **{name: getattr(placement, name) for name in same})
+def _figures(placed: Placement) -> dict[str, Any]:
+    return {name: getattr(placed, name) for name in FIGURES}
 
 
-def _option(problem: Problem, board: Board, job: int, site_index: int) -> SiteOption:
-    site = problem.snapshot.fleet.sites[site_index]
-    denied = reasons.of_site(problem, job, site_index)
-    if denied:
-        return SiteOption(site=site.id, verdict="denied", reasons=denied)
-    here = (problem.room_site == site_index)[:, None]
-    prices = np.where(here & board.fits(job), problem.costs_kg(job), np.inf)
-    best = int(prices.argmin())
-    if not np.isfinite(prices.flat[best]):
-        return SiteOption(site=site.id, verdict="allowed", reasons=reasons.of_lack(problem, board, job, site_index))
-    index, slot = divmod(best, problem.start_slots)
-    room, start = problem.rooms[index], problem.start(slot)
-    snapshot = problem.snapshot
-    lines = costs.bill(
-        problem.jobs[job],
-        site,
-        room.hardware,
-        start,
-        fleet=snapshot.fleet,
-        carbon=snapshot.carbon,
-        now=snapshot.now,
-    )
-    return SiteOption(
-        site=site.id,
-        partition=room.partition.name,
-        verdict="allowed",
-        start=start,
-        wait_h=lines.wait_h,
-        kwh=lines.kwh,
-        carbon_kg=lines.carbon_kg,
-        topology_kg=lines.topology_kg,
-        egress_kg=lines.egress_kg,
-        cost_kg=lines.cost_kg,
-    )
-
-
-def _worth(problem: Problem, plan: Plan, job: int, site_index: int, chosen: Placement | None) -> str | None:
-    """Why not a start there that would be cheaper, were the job alone: what its GPUs are worth to others then."""
-    if chosen is None or plan.certificate is None or plan.now != problem.now:
-        return None
-    here = (problem.room_site == site_index)[:, None]
-    alone = np.where(here, problem.costs_kg(job), np.inf)
-    best = int(alone.argmin())
-    saving = chosen.cost_kg - float(alone.flat[best])
-    if not saving > 1e-9 * chosen.cost_kg:
-        return None
-    room, slot = divmod(best, problem.start_slots)
-    end = int(problem.row_after(np.array([slot + problem.hold_slots[job, room]]))[0])
-    rent = float(prices_of(problem, plan.certificate).gpu[room, slot:end].sum())
-    per_gpu_h = rent / (int(problem.hold_slots[job, room]) * problem.slot_s / 3600)
-    if per_gpu_h <= 0:
-        return None
-    site, start = problem.rooms[room].site.id, problem.start(slot)
+def _told(site: str, cheaper: CheaperStart) -> str:
     return (
-        f"{site} at {start:%Y-%m-%d %H:%MZ} would save {saving:.3g} kg, "
-        f"but its GPUs are worth {per_gpu_h:.2g} kg/GPU-h to others then"
+        f"{site} at {cheaper.start:%Y-%m-%d %H:%MZ} would save {cheaper.saving_kg:.3g} kg, "
+        f"but its GPUs are worth {cheaper.congestion_kg_per_gpu_h:.2g} kg/GPU-h to others then"
     )
 
 
-def _note(option: SiteOption, chosen: Placement | None) -> str | None:
+def _compared(option: SiteOption, chosen: Placement | None) -> str | None:
     """How a site's best start compares with the chosen one."""
     if chosen is None or option.chosen or option.carbon_kg is None or option.start is None:
         return None
     more_kg = option.carbon_kg - chosen.carbon_kg
-    later_h = (option.start - chosen.start).total_seconds() / 3600
+    later_h = (option.start - chosen.start).total_seconds() / SECONDS_PER_HOUR
     carbon = f"{abs(more_kg):.3g} kg {'more' if more_kg > 0 else 'less'} carbon than at {chosen.site}"
     if later_h == 0:
         return f"{carbon}, starting at the same time"

@@ -170,16 +170,18 @@ class Gangs:
             total += 0.0 if np.isnan(penalties[job]) else min(least, penalties[job])
         return total
 
+    def refusals(self, job: int, site_index: int) -> tuple[Reason, ...]:
+        """Why some part of the job has no start at a site, other jobs aside; empty where all have one."""
+        of_parts = (reasons.of_site(self._of_parts, part, site_index) for part in self.parts_of[job])
+        return next((refused for refused in of_parts if refused), ())
+
     def reasons(self, job: int, board: Board) -> tuple[Reason, ...]:
         """Site by site: why a part has no start there, else that the parts never fit at once."""
         found: list[Reason] = []
         beside = Board(replace(self._of_parts, gpus_left=board.gpus_left, power_left=board.power_left))
         for index, site in enumerate(self._problem.snapshot.fleet.sites):
-            of_site = [
-                reasons.of_site(self._of_parts, part, index) or reasons.of_lack(self._of_parts, beside, part, index)
-                for part in self.parts_of[job]
-            ]
-            told = next((each for each in of_site if each), None)
+            lacks = (reasons.of_lack(self._of_parts, beside, part, index) for part in self.parts_of[job])
+            told = self.refusals(job, index) or next((lack for lack in lacks if lack), ())
             message = f"{site.id} has never room for all parts of the job at once"
             found += told or (Reason(site=site.id, code=ReasonCode.CAPACITY, clause="components", message=message),)
         return tuple(found)

@@ -100,12 +100,13 @@ def _placements(arranged: Arrangement) -> tuple[Placement, ...]:
     arrival = {job.job: index for index, job in enumerate(problem.snapshot.jobs)}
     placed = np.flatnonzero(arranged.room >= 0).tolist()
     return tuple(
-        _placement(problem, index, arranged.spot(index), places)
+        placement(problem, index, arranged.spot(index), places)
         for index in sorted(placed, key=lambda index: arrival[problem.jobs[index].job])
     )
 
 
-def _placement(problem: Problem, index: int, spot: Spot, places: Mapping[str, Place]) -> Placement:
+def placement(problem: Problem, index: int, spot: Spot, places: Mapping[str, Place]) -> Placement:
+    """A job there, its parts billed one by one; `places` are those of jobs and parts that start now."""
     snapshot, job, start = problem.snapshot, problem.jobs[index], problem.start(spot.slot)
     parts = parts_of(job) or [job]
     rooms = [problem.rooms[room] for room in spot.rooms]
