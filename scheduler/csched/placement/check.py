@@ -19,6 +19,7 @@ from csched.domain.plan import Placement, Plan, Unplaced
 from csched.domain.quota import QuotaRow
 from csched.domain.site import Partition, PowerCap, Site
 from csched.domain.snapshot import Snapshot
+from csched.domain.start_ban import StartBan
 from csched.domain.verdict import ReasonCode, Verdicts
 from csched.errors import CschedError
 from csched.placement.check_parts import odd_parts, parts, unfolded
@@ -187,6 +188,10 @@ class _Check:
             ends += [verdict.latest_end for verdict in self.verdicts.get(job.job, ()) if verdict.site == site.id]
         return min((end for end in ends if end is not None), default=None)
 
+    def _bans(self, job: Job, site: Site) -> tuple[StartBan, ...]:
+        row = (self.verdicts or {}).get(job.job, ())
+        return next((verdict.bans for verdict in row if verdict.site == site.id), ())
+
     def _start_forbidden(self, job: Job, site: Site, hardware: Hardware, start: datetime) -> str | None:
         elapsed_s = (start - self.now).total_seconds()
         moved_s = costs.transfer_s(job, site, self.fleet)
@@ -197,6 +202,8 @@ class _Check:
             return "before the job and its data are there"
         if latest_end is not None and start + timedelta(seconds=job.limit_s_on(hardware.key)) > latest_end:
             return "the limit runs out after the deadline or the policy's latest end"
+        if any(ban.forbids(start) for ban in self._bans(job, site)):
+            return "policy closes that hour to it"
         return None
 
     # --- capacity and power ------------------------------------------------------------------------------------
@@ -318,6 +325,9 @@ class _Check:
         if (latest_end := self._latest_end(job, site)) is not None:
             allowed &= elapsed_s + job.limit_s_on(hardware.key) <= (latest_end - self.now).total_seconds()
         slots = np.flatnonzero(allowed)
+        if bans := self._bans(job, site):
+            open_ = [slot for slot in slots.tolist() if not any(ban.forbids(self._instant(slot)) for ban in bans)]
+            slots = np.array(open_, np.int64)
         if isinstance(site.it_power_cap_kw, tuple):
             slots = np.array([slot for slot in slots.tolist() if self._cap_allows(job, site, hardware, slot)], np.int64)
         elif site.it_power_cap_kw is not None and not self._cap_allows(job, site, hardware, 0):

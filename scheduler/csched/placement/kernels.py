@@ -110,6 +110,10 @@ class Tables(NamedTuple):
     """(j, p)."""
     last: Slots
     """(j, p); below `first` where the job may not start."""
+    closed: Flags
+    """Start slots that policy closes; (b, t)."""
+    closed_of: Slots
+    """Row of `closed`, 0 where it is open throughout; (j, p)."""
     kg_per_intensity: Floats
     """(j, p)."""
     egress_kg: Floats
@@ -188,6 +192,11 @@ def cost_row(t: Tables, j: int, p: int, row: Floats) -> None:
         row[t.announced_slot[j]] -= t.move_kg[j]
     if t.gapped[p]:
         forbid_short(t, j, p, t.nominal, t.copies[j], row)
+    shut = t.closed_of[j, p]
+    if shut > 0:
+        for slot in range(first, end):
+            if t.closed[shut, slot]:
+                row[slot] = np.inf
 
 
 @inlined

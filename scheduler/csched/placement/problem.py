@@ -52,6 +52,10 @@ class Problem:
     """Rooms in which some job has starts between its first and its last that are not allowed; shape (P,)."""
     gpus: Ints
     """Shape (J,)."""
+    closed: Flags
+    """Start slots at which policy lets nobody of a kind start, one row a kind, the first open throughout; (B, H)."""
+    closed_of: Slots
+    """Row of `closed`; shape (J, P)."""
     hold_slots: Slots
     """Time limit in slots, rounded up; shape (J, P)."""
     runtime_s: Slots
@@ -156,6 +160,8 @@ class Problem:
         """By policy, wishes, hardware, size, reservations, power caps, window and deadline; shape (len(jobs), P, H)."""
         slots = np.arange(self.start_slots)
         inside: Flags = (self.first[jobs][:, :, None] <= slots) & (slots <= self.last[jobs][:, :, None])
+        if len(self.closed) > 1:
+            inside &= ~self.closed[self.closed_of[jobs]]
         for room in np.flatnonzero(self.gapped):
             hold, copies = self.hold_slots[jobs, room, None], self.copies[jobs]
             held, drawn = self.gpus_held[jobs, room] // copies, self.power[jobs, room] // copies
@@ -180,7 +186,17 @@ _SCALED = (
     "move_kg",
     "copies",
 )
-_BY_JOB = (*_SCALED, "hold_slots", "runtime_s", "first", "last", "excluded", "announced_room", "announced_slot")
+_BY_JOB = (
+    *_SCALED,
+    "hold_slots",
+    "runtime_s",
+    "first",
+    "last",
+    "excluded",
+    "closed_of",
+    "announced_room",
+    "announced_slot",
+)
 
 
 def build(snapshot: Snapshot, verdicts: Verdicts | None) -> Problem:
@@ -207,6 +223,8 @@ def build(snapshot: Snapshot, verdicts: Verdicts | None) -> Problem:
         power_nominal=timeline.power_nominal,
         room_site=np.array([room.site_index for room in rooms], dtype=np.int64),
         gapped=allowed.gapped,
+        closed=allowed.hours.closed,
+        closed_of=allowed.hours.row_of,
         gpus=sizes.gpus,
         hold_slots=sizes.hold_slots,
         runtime_s=sizes.runtime_s,

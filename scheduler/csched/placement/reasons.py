@@ -274,6 +274,21 @@ def _refused(case: Case) -> tuple[Reason, ...]:
     )
 
 
+def _policy_hours(case: Case) -> tuple[Reason, ...]:
+    """The hours that between them leave no start in the job's window."""
+    return tuple(
+        Reason(
+            site=case.site,
+            code=ReasonCode.POLICY_HARD_DENY,
+            rule=ban.rule,
+            clause=ban.clause,
+            needed=f"outside {ban.from_} to {ban.to} {ban.zone}",
+            message=f"{ban.message}; no start within the job's window is outside these hours",
+        )
+        for ban in (case.verdict.bans if case.verdict else ())
+    )
+
+
 _FOREVER_S = 100 * 366 * 24 * 3600
 _SAY: Mapping[Rule, Callable[[Case], tuple[Reason, ...]]] = {
     Rule.POLICY: _policy,
@@ -291,4 +306,5 @@ _SAY: Mapping[Rule, Callable[[Case], tuple[Reason, ...]]] = {
     Rule.OUTSIDE: _outside,
     Rule.MAINTENANCE: _maintenance,
     Rule.REFUSED: _refused,
+    Rule.POLICY_HOURS: _policy_hours,
 }

@@ -28,6 +28,7 @@ def put_back(problem: Problem) -> Schedule:
     room, slot = problem.announced_room, problem.announced_slot
     jobs = np.flatnonzero(room >= 0)
     jobs = jobs[(problem.first[jobs, room[jobs]] <= slot[jobs]) & (slot[jobs] <= problem.last[jobs, room[jobs]])]
+    jobs = jobs[~problem.closed[problem.closed_of[jobs, room[jobs]], slot[jobs]]]
     every = Schedule.empty(problem)
     every.room[jobs], every.slot[jobs] = room[jobs], slot[jobs]
     after = Board.of(problem, every)

@@ -46,6 +46,8 @@ class Layout:
             copies=problem.copies[jobs],
             first=problem.first[jobs],
             last=problem.last[jobs],
+            closed=problem.closed,
+            closed_of=problem.closed_of[jobs],
             kg_per_intensity=problem.kg_per_intensity[jobs],
             egress_kg=problem.egress_kg[jobs],
             wait_kg_per_slot=problem.wait_kg_per_slot[jobs],

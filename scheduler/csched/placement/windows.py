@@ -12,6 +12,7 @@ from csched.domain.job import Job
 from csched.domain.snapshot import Snapshot
 from csched.domain.verdict import SiteVerdict, Verdicts
 from csched.placement.dtypes import Flags, Floats, Slots
+from csched.placement.hours import Hours, hours
 from csched.placement.rooms import Room
 from csched.placement.sizes import Sizes, by_label
 from csched.placement.timeline import Timeline, free_slots
@@ -42,6 +43,8 @@ class Rule(IntFlag):
     """What is set aside leaves too few GPUs at every start."""
     REFUSED = auto()
     """The site itself would not take the job."""
+    POLICY_HOURS = auto()
+    """Policy closes every hour at which the job could start."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +57,7 @@ class Windows:
     """Flags of `Rule`, 0 where some start is allowed; shape (J, P)."""
     gapped: Flags
     """Rooms in which some job has starts between first and last that are not allowed; shape (P,)."""
+    hours: Hours
 
 
 def windows(snapshot: Snapshot, verdicts: Verdicts | None, sizes: Sizes, timeline: Timeline) -> Windows:
@@ -64,12 +68,14 @@ def windows(snapshot: Snapshot, verdicts: Verdicts | None, sizes: Sizes, timelin
         excluded[broken] |= rule
     for refused in _refused(snapshot, sizes):
         excluded[refused] |= Rule.REFUSED
+    shut = hours(verdicts, sizes.jobs, sizes.rooms, snapshot.now, (start_slots, snapshot.slot_s))
+    _within_hours(shut, start_slots, first=first, last=last, excluded=excluded)
     gapped = np.zeros(len(sizes.rooms), dtype=bool)
-    for column, room in enumerate(sizes.rooms):
-        gapped[column] = _within_capacity(timeline, sizes, room, column, first=first, last=last, excluded=excluded)
+    for column in range(len(sizes.rooms)):
+        gapped[column] = _within_capacity(timeline, sizes, column, shut, first=first, last=last, excluded=excluded)
     first[excluded != 0] = start_slots
     last[excluded != 0] = -1
-    return Windows(first, last, excluded, gapped)
+    return Windows(first, last, excluded, gapped, shut)
 
 
 def _by_time(
@@ -99,10 +105,25 @@ def _by_time(
     return first.clip(0, start_slots).astype(np.int32), last.clip(-1).astype(np.int32), excluded
 
 
+def _within_hours(shut: Hours, start_slots: int, *, first: Slots, last: Slots, excluded: Slots) -> None:
+    """Narrow the windows to starts at hours that policy leaves open."""
+    slots = np.arange(start_slots)
+    for column in np.flatnonzero(shut.row_of.any(axis=0)).tolist():
+        bound = np.flatnonzero((shut.row_of[:, column] > 0) & (first[:, column] <= last[:, column]))
+        for jobs in np.array_split(bound, 1 + len(bound) // CHUNK_JOBS):
+            inside = (first[jobs, column, None] <= slots) & (slots <= last[jobs, column, None])
+            inside &= ~shut.closed_to(jobs, column)
+            some = inside.any(axis=1)
+            excluded[jobs[~some], column] |= Rule.POLICY_HOURS
+            first[jobs[some], column] = inside[some].argmax(axis=1)
+            last[jobs[some], column] = start_slots - 1 - inside[some, ::-1].argmax(axis=1)
+
+
 def _within_capacity(
-    timeline: Timeline, sizes: Sizes, room: Room, column: int, *, first: Slots, last: Slots, excluded: Slots
+    timeline: Timeline, sizes: Sizes, column: int, shut: Hours, *, first: Slots, last: Slots, excluded: Slots
 ) -> bool:
     """Narrow the windows in one room to starts under its caps and beside what is set aside; whether any has gaps."""
+    room = sizes.rooms[column]
     gpus, power = timeline.gpus_nominal[column], timeline.power_nominal[room.site_index]
     held, drawn = sizes.gpus_held[:, column], sizes.power[:, column]
     tight = ((held > gpus.min()) & (held <= room.gpus)) | (drawn > power.min())
@@ -110,7 +131,7 @@ def _within_capacity(
     slots, gapped = np.arange(timeline.start_slots), False
     for jobs in np.array_split(np.flatnonzero(tight), 1 + int(tight.sum()) // CHUNK_JOBS):
         begin, end, hold = first[jobs, column], last[jobs, column], sizes.hold_slots[jobs, column, None]
-        inside = (begin[:, None] <= slots) & (slots <= end[:, None])
+        inside = (begin[:, None] <= slots) & (slots <= end[:, None]) & ~shut.closed_to(jobs, column)
         enough = inside & (free_slots(timeline.row_slots, timeline.start_slots, gpus, held[jobs]) >= hold)
         capped = inside & (free_slots(timeline.row_slots, timeline.start_slots, power, drawn[jobs]) >= hold)
         fits = enough & capped
