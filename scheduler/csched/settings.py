@@ -1,6 +1,7 @@
 """What an admin may set: by environment (`CSCHED_HOME`, ...), else in `CSCHED_HOME/config.yaml`, else the defaults."""
 
 import os
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from platformdirs import user_data_path
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from csched.domain.base import Slug, Value
 from csched.errors import InputError, Where
 from csched.formats.validation import input_error, input_errors
 from csched.formats.yaml_document import Document, load_document
@@ -34,6 +36,20 @@ def default_home() -> Path:
     return Path(os.environ.get("CSCHED_HOME") or user_data_path("csched")).expanduser().absolute()
 
 
+class ClusterDoor(Value):
+    """How a site's Slurm is asked what it is and can do: by its commands, by slurmrestd, or by both."""
+
+    slurm_conf: Path | None = None
+    """What SLURM_CONF is for the cluster."""
+    programs: Path = Path("/usr/bin")
+    """The folder of squeue, scontrol and the like."""
+    slurmrestd: str | None = Field(default=None, pattern=r"^(https?://|unix:/).+")
+    """`http://host:port` with tokens, or `unix:/path` of a slurmrestd that runs as `user`."""
+    user: str = "csched"
+    token_file: Path | None = None
+    """Holds the user's token, and is read anew for each call."""
+
+
 class Settings(BaseSettings):
     """Everything csched needs to know of the place where it runs; frozen for the life of a process."""
 
@@ -51,6 +67,8 @@ class Settings(BaseSettings):
     """PEM file of the public keys that may sign the folder of policies; null: it needs no signature."""
     order_key: Path | None = None
     """Private key that signs the orders to the agents of sites with a Slurm cluster; null: all jobs run here."""
+    clusters: Mapping[Slug, ClusterDoor] = {}
+    """ClusterName of slurm.conf -> how `csched site check` reaches it."""
     tenant: str | None = Field(default=None, max_length=64)
     """Whose the jobs are that name no tenant. Null is nobody's: every rule that reads the tenant refuses them."""
     carbon: str = "climatology"

@@ -124,6 +124,7 @@ def update_words(change: JobChange) -> list[str]:
         "ReservationName": change.reservation,
         "Dependency": change.dependency,
         "StartTime": change.begin and change.begin.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+        "Requeue": None if change.requeue is None else int(change.requeue),
     }
     return [f"{name}={value}" for name, value in values.items() if value is not None]
 

@@ -32,7 +32,7 @@ _UNSAID: Final[Mapping[str, frozenset[str]]] = {
 }
 """What each API cannot carry of a request."""
 _UNCHANGED: Final[Mapping[str, frozenset[str]]] = {
-    _OLD: frozenset({"name", "admin_comment", "node_list", "begin"}),
+    _OLD: frozenset({"name", "admin_comment", "node_list", "begin", "requeue"}),
 }
 """What each API cannot change of a job."""
 _LOGIN_PROFILE: Final = ("SLURM_GET_USER_ENV", "1")
@@ -71,7 +71,6 @@ def submit_body(request: JobRequest, api: str) -> dict[str, Any]:
         "dependency": request.dependency,
         "array": request.array,
         "hold": True,
-        "requeue": False,
         **(_old_fields if api == _OLD else _new_fields)(request, gpus),
     }
     return {"script": request.script, "job": {name: value for name, value in job.items() if value is not None}}
@@ -85,6 +84,7 @@ def _old_fields(request: JobRequest, gpus: str | None) -> dict[str, Any]:
         "gres": gpus,
         "time_limit": request.time_limit_minutes,
         "exclusive": "exclusive" if request.exclusive else None,
+        "no_requeue": True,  # `requeue: false` is read as true
         "memory_per_node": request.memory_per_node_mib,
     }
 
@@ -95,6 +95,7 @@ def _new_fields(request: JobRequest, gpus: str | None) -> dict[str, Any]:
         "nodes": str(request.nodes),
         "tres_per_node": f"gres/{gpus}" if gpus else None,
         "time_limit": _set(request.time_limit_minutes),
+        "requeue": False,
         "shared": ["none"] if request.exclusive else None,
         "memory_per_node": _set(request.memory_per_node_mib),
         "required_nodes": list(request.node_list) or None,
@@ -122,6 +123,7 @@ def update_body(change: JobChange, api: str) -> dict[str, Any]:
             "time_limit": _set(change.time_limit_minutes),
             "nodes": change.nodes and str(change.nodes),
             "required_nodes": None if change.node_list is None else list(change.node_list),
+            "requeue": change.requeue,
             "begin_time": _set(None if change.begin is None else epoch_s(change.begin)),
         }
     return {name: value for name, value in body.items() if value is not None}

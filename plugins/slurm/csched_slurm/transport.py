@@ -29,14 +29,14 @@ from csched_slurm.cluster import (
     Qos,
 )
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True)
-class Known(Generic[T]):
+class Known(Generic[T_co]):
     """A whole answer."""
 
-    value: T
+    value: T_co
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Failed:
     why: str
 
 
-Answer: TypeAlias = Known[T] | Failed
+Answer: TypeAlias = Known[T_co] | Failed
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,8 @@ class JobChange(Value):
     reservation: str | None = None
     dependency: str | None = None
     begin: datetime | None = None
+    requeue: bool | None = None
+    """Whether it may be requeued at all: a job that csched has submitted may not, until this says so."""
 
 
 class Observer(Protocol):
@@ -197,7 +199,9 @@ class Transport(Observer, Protocol):
 
     def cancel(self, job_id: int) -> OrderAnswer: ...
 
-    def requeue(self, job_id: int, *, hold: bool = True) -> OrderAnswer: ...
+    def requeue(self, job_id: int, *, hold: bool = True) -> OrderAnswer:
+        """End its run and let it wait again; refused for a job that may not be requeued."""
+        ...
 
     def update(self, job_id: int, change: JobChange) -> OrderAnswer: ...
 

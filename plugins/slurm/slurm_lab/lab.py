@@ -262,19 +262,19 @@ class Lab:
         for release in self.layout.releases:
             clusters = [cluster for cluster in self.layout.clusters if cluster.release == release]
             first = clusters[0].name
-            for entry in _accounts(clusters, "Administrator" if release == NEW else "Operator"):
+            for entry in _accounts(clusters):
                 self.run(first, ["sacctmgr", "--immediate", *entry])
 
 
-def _accounts(clusters: Sequence[Cluster], level: str) -> Iterator[list[str]]:
-    """sacctmgr's words for clusters, accounts and users, in order. `level` is csched's: 24.11 lets no operator write an
-    admin comment."""
+def _accounts(clusters: Sequence[Cluster]) -> Iterator[list[str]]:
+    """sacctmgr's words for clusters, accounts and users, in order. Operators may hold and release everybody's jobs; to
+    write admin comments takes an administrator."""
     yield ["add", "cluster", ",".join(cluster.name for cluster in clusters)]
     yield ["add", "qos", "urgent", "set", "priority=100"]
     for account, users in ACCOUNTS.items():
         yield ["add", "account", account, f"Description={account}", "Organization=lab", "QosLevel=normal,urgent"]
         yield ["add", "user", ",".join(users), f"Account={account}"]
-    yield ["modify", "user", "csched", "set", f"AdminLevel={level}"]
+    yield ["modify", "user", "csched", "set", "AdminLevel=Administrator"]
 
 
 def _add_users() -> None:

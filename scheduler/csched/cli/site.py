@@ -26,10 +26,13 @@ def command() -> None:
 def check(output: Output, fleet_file: Path) -> None:
     """Read a fleet file and tell what is wrong or unknown in it. Unknown facts fail every rule that needs them.
 
+    Sites whose Slurm the settings say how to reach are asked what they can do.
+
     \b
     Example:
       csched site check fleet.yaml
     """
+    from csched.cli.site_clusters import discovered, discovery_tables
     from csched.formats.fleet import read_fleet
     from csched.report.words import listed
     from csched.topology.catalogue import hardware_of
@@ -53,11 +56,13 @@ def check(output: Output, fleet_file: Path) -> None:
     ]
     table = Table(("SITE", "COUNTRY", "ZONE", ">GPUS", "UNKNOWN"), rows)
     said = f"{len(fleet.sites)} sites, {sum(gpus.values()):,} GPUs: the file is valid."
+    found = discovered(fleet, hardware)
     document = {
         "valid": True,
         "sites": [{"site": site.id, "gpus": gpus[site.id], "unknown": unknown[site.id]} for site in fleet.sites],
+        "slurm": [one.model_dump(mode="json") for one in found],
     }
-    output.show(Rendered(document, list(gpus), [table, said]))
+    output.show(Rendered(document, list(gpus), [table, said, *discovery_tables(found)]))
 
 
 def _unknown(fleet: "Fleet", site: "Site") -> Iterator[str]:
