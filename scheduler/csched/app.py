@@ -14,7 +14,7 @@ from csched.clock import SystemClock
 from csched.domain.array import ArrayTasks
 from csched.domain.hardware import Hardware
 from csched.domain.job import Job
-from csched.domain.plan import Plan, SiteOption
+from csched.domain.plan import Explanation, Plan
 from csched.domain.run import JobState, Script
 from csched.domain.site import Fleet
 from csched.domain.snapshot import Snapshot, SolveBudget
@@ -310,34 +310,36 @@ class App:
 
         return decide(snapshot or self.snapshot(), self.policies_in_force(), self.budget)
 
-    def options(self, job_id: int) -> tuple[SiteOption, ...]:
+    def explain(self, job_id: int) -> Explanation:
         """What each site means for the job: as it was decided once it is dispatched, else as it stands now.
 
-        Empty for a job that was cancelled before its start, or whose decision is no longer kept.
+        Without options for a job that was cancelled before its start, or whose decision is no longer kept.
         """
         record = self.store.job(job_id)
         if kept := self.store.verdicts(job_id):
-            return kept.options
+            return Explanation(options=kept.options)
         decided = self.store.plan(record.plan)
         if decided and decided.snapshot and record.job in decided.snapshot.jobs:
-            return self.options_in(decided.snapshot, decided.plan, record.job.job)
+            return self.explain_in(decided.snapshot, decided.plan, record.job.job)
         if record.state is not JobState.PENDING:
-            return ()
+            return Explanation(options=())
         snapshot = self.snapshot()
-        return self.options_in(snapshot, self.decide(snapshot), record.job.job)
+        return self.explain_in(snapshot, self.decide(snapshot), record.job.job)
 
-    def test(self, job: Job) -> tuple[SiteOption, ...]:
-        """The options table of a job that is not queued (`submit --test-only`), beside the jobs that are."""
+    def test(self, job: Job) -> Explanation:
+        """What each site would mean for a job that is not queued (`submit --test-only`), beside the jobs that are."""
         snapshot = self.snapshot()
         submitted = self._with_tenant(job).model_copy(update={"submit": job.submit or snapshot.now})
         tried = snapshot.model_copy(update={"jobs": (*snapshot.jobs, submitted)})
-        return self.options_in(tried, self.decide(tried), job.job)
+        return self.explain_in(tried, self.decide(tried), job.job)
 
-    def options_in(self, snapshot: Snapshot, plan: Plan, job: str) -> tuple[SiteOption, ...]:
+    def explain_in(self, snapshot: Snapshot, plan: Plan, job: str) -> Explanation:
         from csched.placement.explain import options
+        from csched.placement.relaxations import relaxations
 
         verdicts = self.policies.screen(snapshot.jobs, snapshot.fleet, snapshot.now)
-        return options(snapshot, verdicts, plan, job)
+        asked = (snapshot, verdicts, plan, job, self.policies.quotas(snapshot))
+        return Explanation(options=options(*asked), relaxations=relaxations(*asked))
 
     # What the daemon does over and over; each may be called by hand as well
 

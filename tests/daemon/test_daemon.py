@@ -83,7 +83,7 @@ def test_a_job_goes_the_whole_way(app: App) -> None:
     (entry,) = app.store.ledger()
     assert (entry.job, entry.site, entry.carbon_method) == (str(job_id), record.site, "climatology")
     assert entry.kwh > 0
-    assert [option.site for option in app.options(job_id) if option.chosen] == [record.site]
+    assert [option.site for option in app.explain(job_id).options if option.chosen] == [record.site]
 
 
 def test_a_submission_is_planned_at_once(app: App) -> None:

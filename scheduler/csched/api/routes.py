@@ -100,9 +100,9 @@ def explain_job(app: Application, token: Identity, job_id: JobId) -> dict[str, A
     """For each site the verdict, the reasons, the best start and its carbon."""
     record = _job(app, token, job_id)
     with _planning:
-        choices = app.options(job_id)
+        explanation = app.explain(job_id)
     home = app.fleet.home_site(record.job.home_site, record.job.tenant)
-    return _document(rendered_options(choices, home).document)
+    return _document(rendered_options(explanation, home).document)
 
 
 @router.get("/plans/last", responses={404: ONE_JOB[404]})

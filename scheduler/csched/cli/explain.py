@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 def command(output: Output, *, selectors: tuple[str, ...], all_reasons: bool) -> None:
     """Say for each site whether a job, or each of several, may run there, when, at what carbon, and why not.
 
+    The column OTHERS is what a GPU-hour there is worth to other jobs at that time. Of a job that is left out the
+    smallest changes that would place it follow.
+
     \b
     Examples:
       csched explain 17
@@ -43,11 +46,11 @@ def _explained(app: "App", record: "JobRecord", *, all_reasons: bool) -> "Render
     from csched.report.jobs import reason
     from csched.report.options import options
 
-    choices = app.options(record.id)
-    if not choices:
+    explanation = app.explain(record.id)
+    if not explanation.options:
         raise Unavailable(
             f"nothing is kept of how job {record.id} was decided: {record.state}", hint=f"csched show {record.id}"
         )
     home = app.fleet.home_site(record.job.home_site, record.job.tenant)
     headline = f"Job {record.id} ({record.name}): {reason(record, plan_for(app, [record]))}"
-    return options(choices, home, headline, all_reasons=all_reasons, job_id=record.id)
+    return options(explanation, home, headline, all_reasons=all_reasons, job_id=record.id)

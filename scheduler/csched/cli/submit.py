@@ -160,10 +160,10 @@ def _test(app: "App", output: Output, batch: BatchJob) -> int:
     from csched.report.options import options
 
     with output.working("planning"):
-        choices = app.test(batch.job)
+        explanation = app.test(batch.job)
     home = app.fleet.home_site(batch.job.home_site, batch.job.tenant)
-    output.show(options(choices, home, headline=f"{batch.name}: {batch.job.gpus} GPUs; nothing is handed in"))
-    return 0 if any(choice.chosen for choice in choices) else NothingPlaced.exit_code
+    output.show(options(explanation, home, headline=f"{batch.name}: {batch.job.gpus} GPUs; nothing is handed in"))
+    return 0 if any(choice.chosen for choice in explanation.options) else NothingPlaced.exit_code
 
 
 def _script(script: str | None, wrap: str | None, args: tuple[str, ...]) -> tuple[str, str, tuple[str, ...]]:

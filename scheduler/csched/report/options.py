@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from csched.domain.plan import SiteOption
+from csched.domain.plan import Explanation, SiteOption
 from csched.report.rendering import Rendered, Table
 from csched.report.words import figure, moment
 
 
 def options(
-    choices: Sequence[SiteOption],
+    explanation: Explanation,
     home: str,
     headline: str | None = None,
     *,
@@ -20,18 +20,22 @@ def options(
     Where a site is refused for several reasons the table has the most telling one and counts the others;
     `all_reasons` and the document have them all. `job_id` is null for a job that is not handed in.
     """
+    choices = explanation.options
     chosen = next((choice for choice in choices if choice.chosen), None)
     document = {
         "job_id": job_id,
         "home_site": home,
         "chosen": chosen.site if chosen else None,
         "saved_kg": saved_kg(choices, home),
-        "options": [choice.model_dump(mode="json") for choice in choices],
+        **explanation.model_dump(mode="json"),
     }
+    table = Table(COLUMNS, [_row(choice, all_reasons=all_reasons) for choice in choices], title=headline)
+    changes = [f"It {relaxation.message}." for relaxation in explanation.relaxations]
+    return Rendered(document, [chosen.site] if chosen else [], [table, saving(choices, home), *changes])
 
-    columns = ("", "SITE", "VERDICT", "START", ">WAIT H", ">KGCO2E", ">COST KG", "WHY")
-    table = Table(columns, [_row(choice, all_reasons=all_reasons) for choice in choices], title=headline)
-    return Rendered(document, [chosen.site] if chosen else [], [table, saving(choices, home)])
+
+COLUMNS = ("", "SITE", "VERDICT", "START", ">WAIT H", ">KGCO2E", ">TOPOLOGY", ">COST KG", ">OTHERS", "WHY")
+"""OTHERS: kg per GPU-hour that the GPUs are worth to other jobs then."""
 
 
 def _row(choice: SiteOption, *, all_reasons: bool) -> tuple[str, ...]:
@@ -42,7 +46,9 @@ def _row(choice: SiteOption, *, all_reasons: bool) -> tuple[str, ...]:
         moment(choice.start),
         figure(choice.wait_h),
         figure(choice.carbon_kg),
+        figure(choice.topology_kg),
         figure(choice.cost_kg),
+        figure(choice.congestion_kg_per_gpu_h),
         why(choice, all_reasons=all_reasons),
     )
 
