@@ -32,7 +32,10 @@ def discover(site: Site, cluster: str, observer: Observer, hardware: Mapping[str
     facts, partitions, nodes = observer.facts(), observer.partitions(), observer.nodes()
     associations = observer.associations()
     answers = {"facts": facts, "partitions": partitions, "nodes": nodes, "associations": associations}
-    silent = (f"{part}: {answer.why}" for part, answer in answers.items() if isinstance(answer, Failed))
+    silent: dict[str, list[str]] = {}
+    for part, answer in answers.items():
+        if isinstance(answer, Failed):
+            silent.setdefault(answer.why, []).append(part)
     found = Discovery(
         site=site.id,
         cluster=cluster,
@@ -41,7 +44,12 @@ def discover(site: Site, cluster: str, observer: Observer, hardware: Mapping[str
         nodes=_known(nodes),
         accounts=None if isinstance(associations, Failed) else frozenset(one.account for one in associations.value),
     )
-    return found.model_copy(update={"remarks": (*silent, *_remarks(site, found, hardware))})
+    return found.model_copy(update={"remarks": (*_unanswered(silent), *_remarks(site, found, hardware))})
+
+
+def _unanswered(silent: Mapping[str, list[str]]) -> Iterator[str]:
+    for why, parts in silent.items():
+        yield f"no answer on {', '.join(parts)}: {why}"
 
 
 def _known(answer: Answer[T]) -> T | None:
