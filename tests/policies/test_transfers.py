@@ -1,0 +1,178 @@
+"""The way of a job's data: what moves, from where, by which link, through whom, and who vouches until when."""
+
+from datetime import timedelta
+
+import pytest
+from policy_strategies import NOW, fleet, job, policies
+
+from csched.domain.site import Evidence
+from csched_policies.second_look import SecondLook
+
+HEAD = {"version": 1, "because": "a contract", "owner": "dpo@example.eu", "review_by": "2027-05-01"}
+PLACES = [{"country": "FR"}, {"country": "DE"}, {"country": "CH"}, {"country": "US"}]
+LINKS = [
+    {"between": ["s0", "s1"], "gbit_per_s": 1, "eur_per_gb": 0.5, "encrypted": "ipsec", "countries": []},
+    {"between": ["s0", "s2"], "gbit_per_s": 10, "encrypted": "none", "countries": ["DE"]},
+    {"between": ["s1", "s2"], "gbit_per_s": 10},
+]
+
+
+def rule(require, when=None, **more):
+    text = {"id": "r", **HEAD, "enforce": "hard", "mode": "enforce", "require": require, **more}
+    return {**text, "when": when} if when else text
+
+
+def verdicts(require, columns, when=None, evidence=None, places=PLACES):
+    one = job({"job": "j", "gpus": 8, "time_limit_s": 3600, **columns})
+    where = fleet(places, LINKS).model_copy(update={"evidence": evidence or {}})
+    loaded = policies([rule(require, when)])
+    row = loaded.screen([one], where, NOW)["j"]
+    looked = SecondLook(loaded.sources())
+    for verdict in row:
+        for end in (NOW, NOW + timedelta(hours=1), NOW + timedelta(days=3)):
+            allowed = verdict.allowed and not any(ban.forbids(NOW) for ban in verdict.bans)
+            allowed &= verdict.latest_end is None or end <= verdict.latest_end
+            assert allowed == (looked.objections(one, where, verdict.site, NOW, end) == ()), (verdict, end)
+    return row
+
+
+def answers(require, columns, when=None, **more):
+    """For each site, what was seen where it is refused, else True."""
+    return [
+        [(reason.code.removeprefix("Policy"), reason.seen) for reason in verdict.denials] or True
+        for verdict in verdicts(require, columns, when, **more)
+    ]
+
+
+FROM_PARIS = {"data_site": "s0", "data_gb": 450.0}
+UNKNOWN = ("UnknownFact", None)
+
+
+@pytest.mark.parametrize(
+    ("require", "expected"),
+    [
+        ({"transfer.encrypted": {"in": ["ipsec", "macsec"]}}, [True, True, [("HardDeny", "none")], [UNKNOWN]]),
+        ({"transfer.duration_h": {"le": 0.5}}, [True, [("HardDeny", 1.0)], True, [UNKNOWN]]),
+        ({"transfer.gbit_per_s": {"ge": 10}}, [True, [("HardDeny", 1.0)], True, [UNKNOWN]]),
+        ({"transfer.cost_eur": {"le": 200}}, [True, [("HardDeny", 225.0)], [UNKNOWN], [UNKNOWN]]),
+        ({"transfer.cost_eur": {"le": 225}}, [True, True, [UNKNOWN], [UNKNOWN]]),
+        ({"transfer.size_gb": {"le": 449}}, [True, *[[("HardDeny", 450.0)]] * 3]),
+        ({"transfer.from_country": {"in": ["DE"]}}, [True, *[[("HardDeny", "FR")]] * 3]),
+        ({"transfer.start": {"not_between": ["22:00", "06:00"], "tz": "UTC"}}, [True, True, True, [UNKNOWN]]),
+    ],
+)
+def test_each_fact_of_a_transfer_is_that_of_its_link(require, expected) -> None:
+    """Where the data rests, nothing is asked of a transfer; where no link is known, nothing of it is."""
+    assert answers(require, FROM_PARIS) == expected
+
+
+@pytest.mark.parametrize(
+    ("columns", "moves"),
+    [
+        (FROM_PARIS, True),
+        ({"data_site": "s0"}, False),
+        ({"data_gb": 0.0}, False),
+        ({"data_gb": 5.0}, None),
+        ({"data_site": "s1", "data_gb": 5.0}, False),
+    ],
+)
+def test_a_rule_about_a_transfer_is_for_jobs_whose_data_moves(columns, moves) -> None:
+    """It is for those of which that is not known, too: they are refused."""
+    found = answers({"site.country": {"in": ["FR"]}}, columns, {"transfer.size_gb": {"ge": 1}})[1]
+    assert found == {True: [("HardDeny", "DE")], False: True, None: [("UnknownFact", None)]}[moves]
+
+
+def test_of_a_transfer_that_is_too_small_the_rule_does_not_speak() -> None:
+    when = {"transfer.size_gb": {"ge": 500}, "transfer.from_country": {"in": ["FR"]}}
+    assert answers({"site.country": {"in": ["FR"]}}, FROM_PARIS, when) == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("columns", "paths"),
+    [
+        ({**FROM_PARIS, "outputs_return_to": "FR"}, [("FR",), ("DE", "FR"), ("CH", "DE", "FR"), None]),
+        ({"outputs_return_to": "FR"}, [("FR",), ("DE", "FR"), ("CH", "DE", "FR"), None]),
+        ({"outputs_return_to": "DE"}, [("DE", "FR"), ("DE",), None, None]),
+        ({"outputs_return_to": "US"}, [None, None, None, ("US",)]),
+        (FROM_PARIS, [None] * 4),
+        ({"data_gb": 5.0, "outputs_return_to": "FR"}, [None] * 4),
+    ],
+)
+def test_the_path_is_the_way_in_and_the_way_back(columns, paths) -> None:
+    found = answers({"path.countries": {"subset": ["NO"]}}, columns)
+    assert found == [[UNKNOWN] if path is None else [("HardDeny", path)] for path in paths]
+    assert answers({"path.countries": {"subset": ["FR"]}}, {"outputs_return_to": "FR"})[0] is True
+
+
+def test_a_site_without_a_country_has_no_path() -> None:
+    nowhere = [{"country": None}, *PLACES[1:]]
+    assert answers({"path.countries": {"disjoint": ["US"]}}, {"outputs_return_to": "DE"}, places=nowhere)[:2] == [
+        [UNKNOWN],
+        True,
+    ]
+
+
+SOON = Evidence(source="x", valid_until=NOW + timedelta(days=1))
+LATER = Evidence(source="x", valid_until=NOW + timedelta(days=2))
+
+
+@pytest.mark.parametrize(
+    ("require", "evidence", "days"),
+    [
+        ({"transfer.encrypted": {"in": ["ipsec"]}}, {"links[0].encrypted": SOON}, 1),
+        ({"transfer.encrypted": {"in": ["ipsec"]}}, {"links[0]": LATER, "links[0].encrypted": SOON}, 1),
+        ({"transfer.encrypted": {"in": ["ipsec"]}}, {"links[1].encrypted": SOON}, None),
+        ({"transfer.hours": {"between": ["20:00", "03:00"], "tz": "UTC"}}, {"links[0]": SOON}, 1),
+        ({"transfer.size_gb": {"le": 450}}, {"links[0]": SOON}, None),
+        ({"transfer.from_country": {"in": ["FR"]}}, {"sites[0].country": SOON}, 1),
+        ({"transfer.from_country": {"in": ["FR"]}}, {"sites[1].country": SOON}, None),
+        ({"path.countries": {"subset": ["FR", "DE"]}}, {"sites[0].country": SOON}, 1),
+        ({"path.countries": {"subset": ["FR", "DE"]}}, {"sites[1].country": LATER}, 2),
+        ({"path.countries": {"subset": ["FR", "DE"]}}, {"links[0].countries": SOON, "sites[1]": LATER}, 1),
+        ({"path.countries": {"subset": ["FR", "DE"]}}, {"links[2]": SOON}, None),
+    ],
+)
+def test_a_link_is_believed_as_long_as_somebody_vouches_for_it(require, evidence, days) -> None:
+    columns = {**FROM_PARIS, "outputs_return_to": "FR"}
+    verdict = verdicts(require, columns, evidence=evidence)[1]
+    assert verdict.allowed
+    assert verdict.latest_end == (None if days is None else NOW + timedelta(days=days))
+
+
+def test_where_nothing_moves_no_link_bounds_the_job() -> None:
+    require = {"transfer.encrypted": {"in": ["ipsec"]}}
+    assert verdicts(require, {"data_site": "s1", "data_gb": 9.0}, evidence={"links[0]": SOON})[1].latest_end is None
+
+
+def test_evidence_for_a_link_that_is_not_there_is_passed_over() -> None:
+    assert verdicts({"transfer.size_gb": {"ge": 1}}, FROM_PARIS, evidence={"links[9]": SOON})[1].latest_end is None
+
+
+@pytest.mark.parametrize(
+    ("hours", "closed"),
+    [
+        ({"not_between": ["22:00", "23:30"], "tz": "UTC"}, {"transfer.start": True, "transfer.hours": True}),
+        ({"not_between": ["23:30", "23:45"], "tz": "UTC"}, {"transfer.start": False, "transfer.hours": True}),
+        ({"not_between": ["00:00", "06:00"], "tz": "UTC"}, {"transfer.start": False, "transfer.hours": False}),
+        ({"between": ["23:00", "00:00"], "tz": "UTC"}, {"transfer.start": False, "transfer.hours": False}),
+        ({"between": ["23:00", "23:30"], "tz": "UTC"}, {"transfer.start": False, "transfer.hours": True}),
+        ({"between": ["00:00", "01:00"], "tz": "Europe/Paris"}, {"transfer.start": False, "transfer.hours": False}),
+    ],
+)
+def test_a_transfer_ends_as_the_job_starts(hours, closed) -> None:
+    """The tests take place at midnight; the data is under way for the hour before."""
+    for path, shut in closed.items():
+        (ban,) = verdicts({path: hours}, FROM_PARIS)[1].bans
+        assert ban.forbids(NOW) is shut, path
+        assert (ban.rule, ban.clause) == ("r", path)
+        assert "1 h before the start" in ban.message
+
+
+def test_a_rule_that_only_advises_says_which_hours_it_would_close() -> None:
+    text = rule({"job.start": {"not_between": ["22:00", "06:00"], "tz": "UTC"}}, mode="audit")
+    one = job({"job": "j", "gpus": 8, "time_limit_s": 3600})
+    (verdict,) = policies([text]).screen([one], fleet(PLACES[:1]), NOW)["j"]
+    assert verdict.bans == ()
+    assert [(reason.clause, reason.needed) for reason in verdict.advice] == [
+        ("job.start", "outside 22:00 to 06:00 UTC")
+    ]
