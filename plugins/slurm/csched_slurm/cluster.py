@@ -39,7 +39,7 @@ class NodeShare(Value):
 
     node: str
     gpus: tuple[int, ...] | None = None
-    """Indices of its GPUs on the node, ascending; None where the cluster does not tell."""
+    """Indices of its GPUs on the node, ascending; None where the cluster does not tell: once the job has ended."""
 
 
 class ClusterJob(Value):

@@ -226,9 +226,8 @@ def lines_of_pairs(printed: str) -> list[dict[str, str]]:
     for line in printed.splitlines():
         keys = list(re.finditer(r"(?:^|\s)([A-Za-z_:]+)=", line))
         ends = [match.start() for match in keys[1:]] + [len(line)]
-        pairs = {match[1]: line[match.end() : end].strip() for match, end in zip(keys, ends, strict=True)}
-        if pairs:
-            entries.append(pairs)
+        if keys:  # else a sentence such as "No reservations in the system"
+            entries.append({key[1]: line[key.end() : end].strip() for key, end in zip(keys, ends, strict=True)})
     return entries
 
 
