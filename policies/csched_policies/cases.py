@@ -94,10 +94,10 @@ def _run(rule: Rule, index: int, content: Content, fleet: Fleet | None, now: dat
     verdict = table.row(labels)[0]
     denying = _denying(verdict, case)
     if not denying and case.used is not None:
-        hours = _gpu_h(case, labels, place)
-        denying = tuple(
-            clause.path for clause in exceeded(rule, case.used, hours, found.site.country, _judge(rule, content, at))
-        )
+        judge, hours = Judge([rule], content.groups, (), at), _gpu_h(case, labels, place)
+        if judge.applies(rule, labels):
+            over = exceeded(rule, case.used, hours, found.site.country, judge)
+            denying = tuple(clause.path for clause in over)
     return Outcome(
         rule=rule.id,
         number=index + 1,
@@ -107,10 +107,6 @@ def _run(rule: Rule, index: int, content: Content, fleet: Fleet | None, now: dat
         passed=_agrees(case, verdict, denying),
         denied_by=frozenset(denying),
     )
-
-
-def _judge(rule: Rule, content: Content, now: datetime) -> Judge:
-    return Judge([rule], content.groups, (), now)
 
 
 def _gpu_h(case: Case, labels: Mapping[str, Any], place: Place) -> float:

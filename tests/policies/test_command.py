@@ -98,6 +98,37 @@ def test_explain_can_be_read_by_a_person(capsys) -> None:
     assert " ".join(out.split()).count("site.country is DE, and rule health-fr-hds needs one of FR") == 2
 
 
+def test_explain_names_the_nearest_miss_the_ranking_and_what_audited_rules_would_refuse(capsys, tmp_path) -> None:
+    strict = "require: {site.country: {in: [CH]}, site.spe: {eq: true}}"
+    liking = "require: {site.country: {not_in: [US]}}\nprefer: {site.pue: {minimise: 2}}"
+    audited = HEAD.replace("mode: enforce", "mode: audit")
+    texts = {
+        "a": f"id: a\n{HEAD}when: {{data.class: {{in: [health]}}}}\n{strict}",
+        "b": f"id: b\n{HEAD}{liking}",
+        "c": f"id: c\n{audited}require: {{job.start: {{not_between: ['22:00', '06:00'], tz: Europe/Paris}}}}",
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+    (tmp_path / "jobs.csv").write_text(
+        "job,gpus,time_limit_s,data_class\nplain,8,60,public\nstrict,8,60,health\n", encoding="utf-8"
+    )
+    told = ["explain", "--job", str(tmp_path / "jobs.csv"), "--fleet", FLEET, "--policies", str(tmp_path)]
+    document = json.loads(run(capsys, *told, "--json")[1])
+    plain, refused = document["jobs"]
+    assert plain["nearest_miss"] is None
+    assert plain["ranking"] == ["kajaani", "bologna", "essonne", "munich"]
+    assert plain["sites"][2]["points"] == 2.0
+    assert refused["ranking"] == []
+    assert refused["nearest_miss"]["site"] == "essonne"
+    assert {"rule": "a", "clause": "site.country", "seen": "FR", "needed": "one of CH"} in refused["nearest_miss"][
+        "clauses"
+    ]
+    assert document["audit"] == [{"rule": "c", "refused": 8, "decisions": 8, "clauses": ["job.start"]}]
+    text = " ".join(run(capsys, *told)[1].split())
+    assert "rule c only reports; enforced, it would refuse 8 of 8 decisions, because of job.start" in text
+    assert "nearest" in text
+
+
 def test_test_names_the_clauses_that_no_case_has_seen_say_no(capsys, tmp_path: Path) -> None:
     cases = "tests: [{site: {country: DE, spe: true}, expect: deny}]\n"
     (tmp_path / "r.yaml").write_text(

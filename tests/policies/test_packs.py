@@ -18,6 +18,7 @@ ASKED_FOR = """
     confidential-whole-node dataset-pinned eurohpc-civilian-only finance-dora-locations gdpr-control-plane health-de-c5
     health-ehds-secondary-use model-data-union public-seal3 public-ual2 restricted-marking secnumcloud-like-capital
     tenant-acme-de-c5 tenant-on-premises weights-return-fr
+    dataset-near night-export-ban outputs-keep-class special-encrypted-links tenant-share-abroad
 """.split()
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +12,7 @@ from csched.cli.parameters import INSTANT
 from csched.cli.policy_diff import diff
 from csched.cli.policy_signing import keygen, sign, verify
 from csched.clock import SystemClock
-from csched.domain.verdict import SiteVerdict
+from csched.domain.verdict import ReasonCode, SiteVerdict
 from csched.errors import InputError, PolicyContradiction
 from csched.report.rendering import Rendered, Table
 from csched.report.words import iso
@@ -141,14 +141,29 @@ def explain(output: Output, *, jobs_file: Path, fleet_file: Path, folder: Path |
     if fleet is None:
         raise AssertionError(fleet_file)
     verdicts = policies.screen(jobs, fleet, now or SystemClock().now())
+    audit = _audit([verdict for job in jobs for verdict in verdicts[job.job]])
     document = {
         "digest": policies.digest,
-        "jobs": [{"job": job.job, "sites": [_verdict(verdict) for verdict in verdicts[job.job]]} for job in jobs],
+        "jobs": [
+            {
+                "job": job.job,
+                "sites": [_verdict(verdict) for verdict in verdicts[job.job]],
+                "nearest_miss": _nearest_miss(verdicts[job.job]),
+                "ranking": _ranking(verdicts[job.job]),
+            }
+            for job in jobs
+        ],
+        "audit": audit,
     }
-    rows = [row for job in jobs for verdict in verdicts[job.job] for row in _rows(job.job, verdict)]
-    table = Table(("JOB", "SITE", "VERDICT", "WHY"), rows)
+    rows = [row for job in jobs for row in _job_rows(job.job, verdicts[job.job])]
+    views: list[Table | str] = [Table(("JOB", "SITE", "VERDICT", "WHY"), rows)]
+    views += [
+        f"rule {told['rule']} only reports; enforced, it would refuse "
+        f"{told['refused']} of {told['decisions']} decisions, because of {', '.join(told['clauses'])}"
+        for told in audit
+    ]
     lines = (f"{job.job} {verdict.site}" for job in jobs for verdict in verdicts[job.job] if verdict.allowed)
-    output.show(Rendered(document, lines, (table,)))
+    output.show(Rendered(document, lines, views))
 
 
 def _load(folder: Path, fleet_file: Path | None) -> "tuple[PolicySet, Fleet | None]":
@@ -188,15 +203,67 @@ def _verdict(verdict: SiteVerdict) -> dict[str, object]:
         "allowed": verdict.allowed,
         "latest_end": iso(verdict.latest_end),
         "denials": [reason.model_dump(mode="json") for reason in verdict.denials],
+        "bans": [ban.model_dump(mode="json", by_alias=True) for ban in verdict.bans],
+        "points": verdict.points,
+        "preferences": [each.model_dump(mode="json") for each in verdict.preferences],
         "advice": [reason.model_dump(mode="json") for reason in verdict.advice],
         "exceptions": [use.model_dump(mode="json") for use in verdict.exceptions],
     }
+
+
+def _job_rows(job: str, row: Sequence[SiteVerdict]) -> Iterator[tuple[str, str, str, str]]:
+    for verdict in row:
+        yield from _rows(job, verdict)
+    if missed := _nearest_miss(row):
+        clauses = ", ".join(f"{each['clause']} ({each['seen']}, needed {each['needed']})" for each in missed["clauses"])
+        yield job, str(missed["site"]), "nearest", f"of all sites that are refused, the fewest clauses fail: {clauses}"
+
+
+def _nearest_miss(row: Sequence[SiteVerdict]) -> dict[str, Any] | None:
+    """The site at which the fewest clauses fail, where none is allowed: what would have to change."""
+    if not row or any(verdict.allowed for verdict in row):
+        return None
+    failing = [
+        (verdict, [reason for reason in verdict.denials if reason.code is not ReasonCode.POLICY_CONTRADICTION])
+        for verdict in row
+    ]
+    verdict, reasons = min(failing, key=lambda each: len(each[1]))
+    clauses = [reason.model_dump(mode="json", include={"rule", "clause", "seen", "needed"}) for reason in reasons]
+    return {"site": verdict.site, "clauses": clauses}
+
+
+def _ranking(row: Sequence[SiteVerdict]) -> list[str]:
+    """Allowed sites, those that the rules prefer first; empty where no rule prefers anything."""
+    allowed = [verdict for verdict in row if verdict.allowed]
+    if not any(verdict.preferences for verdict in allowed):
+        return []
+    return [verdict.site for verdict in sorted(allowed, key=lambda verdict: -verdict.points)]
+
+
+def _audit(verdicts: Sequence[SiteVerdict]) -> list[dict[str, Any]]:
+    """What rules that only advise or audit would refuse: by rule, of how many jobs at sites, because of what."""
+    refused: dict[str, list[set[str]]] = {}
+    for verdict in verdicts:
+        by_rule: dict[str, set[str]] = {}
+        for reason in verdict.advice:
+            by_rule.setdefault(str(reason.rule), set()).add(str(reason.clause))
+        for rule, clauses in by_rule.items():
+            refused.setdefault(rule, []).append(clauses)
+    return [
+        {"rule": rule, "refused": len(each), "decisions": len(verdicts), "clauses": sorted(set().union(*each))}
+        for rule, each in sorted(refused.items())
+    ]
 
 
 def _rows(job: str, verdict: SiteVerdict) -> Iterator[tuple[str, str, str, str]]:
     if verdict.allowed:
         bound = verdict.latest_end_reason
         yield job, verdict.site, "allowed", bound.message if bound else ""
+    for ban in verdict.bans:
+        yield job, verdict.site, "at hours", ban.message
+    for each in verdict.preferences:
+        seen = "unknown" if each.seen is None else each.seen
+        yield job, verdict.site, "preferred", f"{each.points:.3g} points by rule {each.rule}: {each.clause} is {seen}"
     for use in verdict.exceptions:
         yield job, verdict.site, "excepted", f"rule {use.rule} is set aside by {use.exception} ({use.ticket})"
     for word, reasons in (("refused", verdict.denials), ("advised", verdict.advice)):
