@@ -1,9 +1,10 @@
 """The placement engine on both families, beside its rivals; ends with 1 if a case leaves its range.
 
 Each case is a process of its own, so that its memory is its own; the engine and its rivals share it. Ranges are in
-bench/placement/ranges.json; writes results.json, gap.svg and cost.svg beside it. Times are CPU seconds of planning.
+bench/placement/ranges.json; results.json, gap.svg and cost.svg beside it hold the newest figures of each case. Times
+are CPU seconds of planning.
 
-python -m bench.engine [MOST_JOBS]        leaves out what is larger, and then writes nothing
+python -m bench.engine [MOST_JOBS]        leaves out what is larger, and keeps its older figures
 """
 
 import json
@@ -22,33 +23,59 @@ ALL_JOBS = 1_000_000
 
 def main(most_jobs: int) -> int:
     ranges = json.loads((HERE / "ranges.json").read_text())
-    results, missed = [], 0
+    told = _Told.read()
+    missed = 0
     for entry in (each for each in ranges["cases"] if each["case"][1] <= most_jobs):
-        result = _told("case.py", *entry["case"])
+        result = _run("case.py", *entry["case"])
         result["faults"] = _faults(result, entry)
         missed += bool(result["faults"])
-        results.append(result)
+        told.keep("results", result)
         _say_case(result)
-    monoliths = [
-        _told("monolith.py", shape, *case) | {"case": case}
-        for case in ranges["monoliths"]
-        for shape in ("intervals", "booleans")
-        if case[1] <= most_jobs
-    ]
-    for each in monoliths:
-        cost = "no plan" if each["cost_kg"] is None else f"{each['cost_kg']:,.1f} kg"
-        sys.stdout.write(f"CP-SAT {each['shape']} {each['case']}: {cost}, {each['peak_gib']} GiB\n")
-    anytime = [_told("anytime.py", *case) for case in ranges["anytime"] if case[1] <= most_jobs]
-    if most_jobs >= ALL_JOBS:
-        machine = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
-        told = {"machine": machine, "results": results, "monoliths": monoliths, "anytime": anytime}
-        (HERE / "results.json").write_text(json.dumps(told, indent=1) + "\n")
-        gap_over_time(anytime, HERE / "gap.svg")
-        cost_over_jobs(results, HERE / "cost.svg")
+    for case in (each for each in ranges["monoliths"] if each[1] <= most_jobs):
+        for shape in ("intervals", "booleans"):
+            each = _run("monolith.py", shape, *case) | dict(zip(_Told.CASE, case, strict=True))
+            told.keep("monoliths", each)
+            cost = "no plan" if each["cost_kg"] is None else f"{each['cost_kg']:,.1f} kg"
+            sys.stdout.write(f"CP-SAT {shape} {case}: {cost}, {each['peak_gib']} GiB\n")
+    for case in (each for each in ranges["anytime"] if each[1] <= most_jobs):
+        told.keep("anytime", _run("anytime.py", *case))
+    gap_over_time(told.of("anytime"), HERE / "gap.svg")
+    cost_over_jobs(told.of("results"), HERE / "cost.svg")
     return min(missed, 1)
 
 
-def _told(script: str, *arguments: object) -> dict[str, Any]:
+class _Told:
+    """results.json: the newest figures of each case, written down as soon as they are known."""
+
+    PATH = HERE / "results.json"
+    CASE = ("family", "jobs", "sites", "rho", "seed")
+
+    def __init__(self, tables: dict[str, Any]) -> None:
+        self._tables = tables
+
+    @classmethod
+    def read(cls) -> "_Told":
+        return cls(json.loads(cls.PATH.read_text()) if cls.PATH.exists() else {})
+
+    def of(self, table: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._tables.get(table, [])
+        return rows
+
+    def keep(self, table: str, row: dict[str, Any]) -> None:
+        others = [each for each in self.of(table) if self._key(each) != self._key(row)]
+        self._tables[table] = sorted([*others, row], key=self._key)
+        self._tables["machine"] = {
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "cores": os.cpu_count(),
+        }
+        self.PATH.write_text(json.dumps(self._tables, indent=1) + "\n")
+
+    def _key(self, row: dict[str, Any]) -> tuple[Any, ...]:
+        return (*(row[name] for name in self.CASE), row.get("shape", ""))
+
+
+def _run(script: str, *arguments: object) -> dict[str, Any]:
     ended = subprocess.run(  # noqa: S603 - our own words
         [sys.executable, str(HERE / script), *map(str, arguments)], capture_output=True, text=True, check=True
     )
