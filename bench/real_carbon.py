@@ -37,14 +37,21 @@ def main() -> int:
     if not CARBON.is_dir():
         sys.stdout.write(f"left out: {CARBON.name} is not at hand (set CSCHED_SHARED_DATA)\n")
         return 0
-    told = {name: _window(ThreeDays.of(CsvSource(CARBON), start, SEED)) for name, start in WINDOWS.items()}
-    (HERE / "real_carbon.json").write_text(json.dumps(told, indent=1) + "\n")
-    saved_over_wait(told, HERE / "real_carbon.svg")
-    missed = 0
-    for name, window in told.items():
-        for fault in _faults(window):
+    told, missed = {}, 0
+    for name, start in WINDOWS.items():
+        told[name] = _window(ThreeDays.of(CsvSource(CARBON), start, SEED))
+        for policy, points in told[name]["curves"].items():
+            for point in points:
+                sys.stdout.write(
+                    f"{name} {policy} at {point['at']:g}: {100 * point['saved']:.1f} % saved, "
+                    f"{point['mean_wait_h']:.1f} h of wait, {point['late']} late\n"
+                )
+        for fault in _faults(told[name]):
             sys.stdout.write(f"MISS {name}: {fault}\n")
             missed = 1
+        sys.stdout.flush()
+    (HERE / "real_carbon.json").write_text(json.dumps(told, indent=1) + "\n")
+    saved_over_wait(told, HERE / "real_carbon.svg")
     return missed
 
 
