@@ -135,23 +135,26 @@ def test_a_controller_that_is_killed_again_and_again_loses_nothing_and_starts_no
     assert [sites.runs_of(label) for label in jobs.values()] == [1] * len(jobs)
 
 
-def test_a_job_whose_node_fails_is_begun_anew_once_the_node_is_back(sites: Federation) -> None:
-    first_run_lasts = f"[ $(wc -l < {sites.home}/ran/node-fail) -gt 1 ] || sleep 200"
-    job_id = counted(sites, "kajaani", "node-fail", first_run_lasts)
+def test_a_job_whose_node_fails_is_begun_anew_only_when_nothing_of_it_is_left(sites: Federation) -> None:
+    """slurmd dies and the job's processes live on: to begin it anew then would run it twice at a time."""
+    pid_file = sites.home / "ran" / "pid"
+    first_run = f"[ $(wc -l < {sites.home}/ran/node-fail) -gt 1 ] || {{ echo $$ > {pid_file}; sleep 200; }}"
+    job_id = counted(sites, "kajaani", "node-fail", first_run)
     sites.await_state([job_id], JobState.RUNNING)
-    sites.until(lambda: sites.runs_of("node-fail") == 1)
-    node = sites.slurm_job(job_id)["nodes"]
-    first = sites.record(job_id).attempt
-    sites.lab.run("kajaani", ["scontrol", "update", f"node={node}", "state=down", "reason=test"])
-    sites.until(
-        lambda: "NODE_FAIL" in sites.lab.run("kajaani", ["squeue", "--states=all", "--noheader", "--format=%T"])
-    )
+    sites.until(lambda: pid_file.exists() and bool(pid_file.read_text().strip()))
+    process = Path("/proc") / pid_file.read_text().strip()
+    first, node = sites.record(job_id).attempt, sites.slurm_job(job_id)["nodes"]
+    sites.lab.kill(f"kajaani-{node}")
+    shown = ["squeue", "--states=all", "--noheader", "--format=%T"]
+    sites.until(lambda: "NODE_FAIL" in sites.lab.run("kajaani", shown))
     for _ in range(20):
         sites.app.poll()
-        time.sleep(0.2)
-    assert sites.record(job_id).state is JobState.RUNNING, "not begun anew while the node may still run it"
-    sites.lab.run("kajaani", ["scontrol", "update", f"node={node}", "state=resume"])
+        time.sleep(0.3)
+    assert process.exists(), "a test of nothing: the job's processes died with slurmd"
+    assert sites.record(job_id).state is JobState.RUNNING
+    sites.lab.start(f"kajaani-{node}")
     sites.await_state([job_id], JobState.PENDING)
+    assert not process.exists()
     assert sites.record(job_id).reason == "NodeFailed"
     sites.place(job_id, "essonne")
     sites.await_state([job_id], JobState.COMPLETED)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from csched.domain.job import Job
 from csched.domain.run import JobState
 from csched.domain.site import Fleet
-from csched.domain.snapshot import Occupation, Snapshot, StandingPlan, Usage
+from csched.domain.snapshot import Occupation, SiteRefusal, Snapshot, StandingPlan, Usage
 from csched.ports import CarbonSource
 from csched.topology.catalogue import hardware_of
 
@@ -24,6 +24,7 @@ def assemble(
     standing: StandingPlan | None = None,
     ended: Mapping[str, JobState] | None = None,
     usage: Sequence[Usage] = (),
+    refusals: Sequence[SiteRefusal] = (),
 ) -> Snapshot:
     """One frozen view, with an outlook that reaches past the end of the longest job that starts in the last slot.
 
@@ -48,6 +49,7 @@ def assemble(
         held=tuple(held),
         ended=ended or {},
         usage=tuple(usage),
+        refusals=tuple(refusals),
         standing=standing.for_jobs([job.job for job in jobs]) if standing else None,
     )
 

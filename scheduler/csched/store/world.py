@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final
 
 from csched.domain.hardware import Hardware
@@ -19,6 +20,8 @@ from csched.store.records import JobRecord
 from csched.store.repository import Repository
 
 _MOST_EXPLAINED: Final = 50
+_REFUSALS_HOLD: Final = timedelta(hours=1)
+"""A site that would not take a job is asked again after that: tables of users and limits change."""
 
 
 @dataclass
@@ -61,6 +64,7 @@ class StoreWorld:
             standing=self._standing_plan(),
             ended=waits.ended,
             usage=summed([*self.store.usage(month), *held.usage(alive, month)]),
+            refusals=self.store.site_refusals(now - _REFUSALS_HOLD),
         )
         return self._snapshot
 
