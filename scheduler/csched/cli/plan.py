@@ -11,7 +11,7 @@ from csched.cli.output import Output, pass_output
 from csched.cli.parameters import DURATION_S, INSTANT, SHARE
 from csched.cli.planning_input import PlanningInput, planning_input
 from csched.errors import InputError, NothingPlaced, UsageError, Where
-from csched.report.rendering import Rendered, to_json
+from csched.report.rendering import Rendered, escaped
 
 if TYPE_CHECKING:
     from csched.domain.plan import Plan
@@ -95,7 +95,7 @@ def _standing(file: Path) -> "StandingPlan":
 
 
 def _write(plan: "Plan", file: Path) -> None:
-    text = to_json(plan.model_dump(mode="json", by_alias=True)) + "\n"
+    text = escaped(plan.model_dump_json(by_alias=True, indent=2)) + "\n"
     if file == STDOUT:
         click.echo(text, nl=False)
         return

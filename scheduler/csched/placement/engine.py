@@ -105,10 +105,10 @@ def _with_proof(problem: Problem, found: Solution, budget: SolveBudget, watch: W
 def _compiled(problem: Problem, budget: SolveBudget, watch: Watch) -> Solution:
     """On the kernels; where those fail, whatever the reason, in plain numpy, and the plan says so."""
     try:
-        from csched.placement.pursuit import pursue
-        from csched.placement.search import exact_answer, load_kernels
+        with watch.paused():  # loading numba, and the first time compiling, is no planning
+            from csched.placement.pursuit import pursue
+            from csched.placement.search import exact_answer, load_kernels
 
-        with watch.paused():
             load_kernels(problem)
         found = pursue(problem, Effort.of(problem, budget.work), watch, budget.seed, standing(problem))
         with watch.stage("bound"):

@@ -59,7 +59,11 @@ def printable(text: str) -> str:
 
 def to_json(document: object) -> str:
     """Indented JSON in which control characters stay escaped even where JSON itself would let them through."""
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    return escaped(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def escaped(text: str) -> str:
+    """JSON text with its control characters escaped."""
     return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
