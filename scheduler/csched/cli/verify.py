@@ -28,7 +28,8 @@ def command(output: Output, *, plan_file: Path, given: PlanningInput) -> int:
     plan = read_document(plan_file, Plan)
     with output.working("verifying"):
         snapshot, policies = given.read(plan.now, round(plan.horizon_h * 3600), round(plan.slot_min * 60))
-        found = faults(plan, snapshot, screened(snapshot, policies))
+        quotas = policies.quotas(snapshot) if policies else ()
+        found = faults(plan, snapshot, screened(snapshot, policies), quotas)
     if plan.policy_digest != (policies.digest if policies else None):
         found.insert(0, "the plan was made under other policies than these")
     if plan.carbon_source != snapshot.carbon.source:

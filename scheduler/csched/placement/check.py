@@ -5,7 +5,7 @@ Shares no code with the engine: only the domain values and the arithmetic of `cs
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -347,9 +347,16 @@ class _Check:
         carbon += costs.egress_kg(job, site, self.fleet) + waiting
         return carbon
 
-    def _room_costs(self, job: Job, room: tuple[str, str], slots: Slots) -> Floats:
-        site, _, hardware = self.rooms[room]
-        return self._start_costs(job, site, hardware, slots)
+    def _starts(self, job: Job) -> list["_Starts"]:
+        """For each part of a job its allowed starts and what they cost, by room; rooms without one left out."""
+        return [
+            {
+                room: (slots, self._start_costs(part, site, hardware, slots))
+                for room, (site, partition, hardware) in self.rooms.items()
+                if len(slots := self._allowed_starts(part, site, partition, hardware))
+            }
+            for part in parts(job)
+        ]
 
     def _left_out(self, unplaced: Unplaced, job: Job) -> Iterator[str]:
         """A job left out has its reasons, its penalty, and nowhere to go."""
@@ -364,28 +371,27 @@ class _Check:
         if (where := self._place_for(job)) is not None:
             yield f"{job.job} is left out, yet fits at {where}"
             return
-        penalty = self._penalty(job)
+        penalty = self._penalty(job, self._starts(job))
         if (penalty is None) != (unplaced.penalty_kg is None) or not _same(unplaced.penalty_kg or 0, penalty or 0):
             yield f"{job.job}: penalty_kg is {unplaced.penalty_kg!r} instead of {penalty!r}"
 
-    def _penalty(self, job: Job) -> float | None:
+    def _penalty(self, job: Job, starts: Sequence["_Starts"]) -> float | None:
         """Cost of the dearest allowed start and the drop; None without an allowed start."""
-        dearest = self._over_sites(job, self._room_costs, -math.inf)
+        dearest = self._over_sites(starts, -math.inf)
         return dearest + costs.drop_kg(job, self.fleet) if math.isfinite(dearest) else None
 
-    def _over_sites(self, job: Job, value: Callable[[Job, tuple[str, str], Slots], Floats], worst: float) -> float:
-        """The greatest (worst -inf) or least (inf) that the parts' allowed starts at one site can come to together."""
+    def _over_sites(self, starts: Sequence["_Starts"], worst: float) -> float:
+        """The greatest (worst -inf) or least (inf) that starts of all parts at one site can come to together."""
         best = np.maximum if worst < 0 else np.minimum
-        totals = {site.id: np.zeros(self.start_slots) for site in self.fleet.sites}
-        for part in parts(job):
-            of_part = {site.id: np.full(self.start_slots, worst) for site in self.fleet.sites}
-            for (site_id, name), (site, partition, hardware) in self.rooms.items():
-                slots = self._allowed_starts(part, site, partition, hardware)
-                if len(slots):
-                    here = of_part[site_id]
-                    here[slots] = best(here[slots], value(part, (site_id, name), slots))
-            for site_id, row in of_part.items():
-                totals[site_id] += row
+        if len(starts) == 1:
+            return float(best.reduce([best.reduce(kg) for _, kg in starts[0].values()] or [worst]))
+        totals: dict[str, Floats] = {site.id: np.zeros(self.start_slots) for site in self.fleet.sites}
+        for of_part in starts:
+            by_site = {site: np.full(self.start_slots, worst) for site in totals}
+            for (site, *_), (slots, kg) in of_part.items():
+                by_site[site][slots] = best(by_site[site][slots], kg)
+            for site, row in by_site.items():
+                totals[site] += row
         return float(best.reduce([best.reduce(row) for row in totals.values()]))
 
     def _place_for(self, job: Job) -> str | None:
@@ -493,15 +499,33 @@ class _Check:
     def _least(self, job: Job, gpu: Mapping[tuple[str, str], "_Prices"], power: Mapping[str, "_Prices"]) -> float:
         """The cheapest a job can do at these prices: start somewhere, or be left out; 0 where it cannot start."""
 
-        def priced(part: Job, room: tuple[str, str], slots: Slots) -> Floats:
-            site, _, hardware = self.rooms[room]
-            ends = slots + self._slots_held(part, hardware)
-            kg = self._room_costs(part, room, slots) + hardware.gpus_held(part.gpus) * gpu[room].over(slots, ends)
-            kg += costs.it_kw(part.gpus, hardware.kw_per_gpu, part.load) * power[site.id].over(slots, ends)
-            return np.where(self._possible(part, room, slots), kg, math.inf)
+        starts = self._starts(job)
+        penalty = self._penalty(job, starts)
+        if penalty is None:
+            return 0.0
+        priced = [
+            {room: (slots, self._priced(part, room, slots, gpu, power) + kg) for room, (slots, kg) in of_part.items()}
+            for part, of_part in zip(parts(job), starts, strict=True)
+        ]
+        return min(penalty, self._over_sites(priced, math.inf))
 
-        penalty = self._penalty(job)
-        return 0.0 if penalty is None else min(penalty, self._over_sites(job, priced, math.inf))
+    def _priced(
+        self,
+        job: Job,
+        room: tuple[str, str],
+        slots: Slots,
+        gpu: Mapping[tuple[str, str], "_Prices"],
+        power: Mapping[str, "_Prices"],
+    ) -> Floats:
+        """Prices of what a start holds, infinite where running jobs leave too little for it."""
+        site, _, hardware = self.rooms[room]
+        ends = slots + self._slots_held(job, hardware)
+        kg = hardware.gpus_held(job.gpus) * gpu[room].over(slots, ends)
+        kg += costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load) * power[site.id].over(slots, ends)
+        return np.where(self._possible(job, room, slots), kg, math.inf)
+
+
+_Starts = Mapping[tuple[str, str], tuple[Slots, Floats]]
 
 
 class _Prices:
