@@ -203,7 +203,7 @@ def test_the_whole_site_is_told(site: tuple[Lab, str], transport: Transport) -> 
 
 def test_a_dead_controller_is_no_empty_queue(site: tuple[Lab, str], transport: Transport) -> None:
     lab, cluster = site
-    lab.kill(f"{cluster}-slurmctld")
+    lab.stop(f"{cluster}-slurmctld")
     try:
         ping = transport.ping()
         assert isinstance(ping, Known)

@@ -84,7 +84,6 @@ class CommandLineObserver:
             "LANG": "C.UTF-8",
             "TZ": "UTC",
             "SLURM_CONF": str(slurm_conf),
-            "SLURM_TIME_FORMAT": "standard",
         }
 
     def ping(self) -> Answer[Ping]:

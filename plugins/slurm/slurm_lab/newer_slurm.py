@@ -44,7 +44,7 @@ def newer_root() -> Path:
     """The folder with the newer Slurm, made where it is not there; that takes one or two minutes and 400 MB.
 
     Raises:
-        subprocess.CalledProcessError: no mirror, or debootstrap failed; its own words are in the log that is named.
+        RuntimeError: no mirror, or debootstrap failed; its own words are in the log that is named.
     """
     recipe = hashlib.sha256(" ".join((_SUITE, *_PACKAGES)).encode()).hexdigest()[:12]
     cache = cache_folder()
@@ -63,14 +63,16 @@ def newer_root() -> Path:
 def _debootstrap(root: Path, log: Path) -> None:
     options = ["--variant=minbase", f"--include={','.join(_PACKAGES)}"]
     with log.open("wb") as words:
-        subprocess.run(  # noqa: S603
+        done = subprocess.run(  # noqa: S603
             ["debootstrap", *options, _SUITE, root, mirror()],  # noqa: S607
             env={**os.environ, **_ANSWERS},
             stdin=subprocess.DEVNULL,
             stdout=words,
             stderr=words,
-            check=True,
+            check=False,
         )
+    if done.returncode != 0:
+        raise RuntimeError(f"debootstrap cannot make Debian {_SUITE}; its own words are in {log}")
     for archive in (root / "var/cache/apt/archives").glob("*.deb"):
         archive.unlink()
 
@@ -79,8 +81,18 @@ def mirror() -> str:
     """Where this machine's apt gets Debian's main archive from.
 
     Raises:
-        LookupError: apt names none, or one that debootstrap cannot read.
+        RuntimeError: apt names none, or one that debootstrap cannot read.
     """
+    address = _named_mirror()
+    if address is None:  # apt knows whose a mirror is only once it has read its lists
+        subprocess.run(["apt-get", "-qq", "update"], check=False)  # noqa: S607
+        address = _named_mirror()
+    if address is None:
+        raise RuntimeError("apt on this machine names no mirror of Debian that debootstrap can read")
+    return address
+
+
+def _named_mirror() -> str | None:
     targets = ["apt-get", "indextargets", "--format", "$(CODENAME) $(COMPONENT) $(REPO_URI)"]
     chosen = ["Created-By: Packages", "Origin: Debian"]
     done = subprocess.run([*targets, *chosen], capture_output=True, text=True, check=True)  # noqa: S603
@@ -88,7 +100,7 @@ def mirror() -> str:
         codename, component, address = line.split()
         if component == "main" and "-" not in codename and address.startswith(("http://", "https://", "file:")):
             return address
-    raise LookupError("apt on this machine names no mirror of Debian; run `apt-get update`")
+    return None
 
 
 def holder(root: Path, home: Path) -> Daemon:
@@ -109,7 +121,7 @@ def hold(root: Path, home: Path) -> None:
         place = root / folder.lstrip("/")
         place.mkdir(parents=True, exist_ok=True)
         _mount("--rbind", folder, place)
-    for file in ("passwd", "group", "hosts", "resolv.conf"):
+    for file in ("passwd", "shadow", "group", "hosts", "resolv.conf"):
         place = root / "etc" / file
         place.touch()
         _mount("--bind", f"/etc/{file}", place)

@@ -83,11 +83,8 @@ class Processes:
     def await_end(self, name: str) -> None:
         """Wait for one that is about to end; it leaves no record and no zombie."""
         wait_for(f"the end of {name}", lambda: self.pid(name) is None, 15)
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            child = self._children.pop(int(self._file(name).read_text().split()[0]), None)
-            if child is not None:
-                child.wait(15)
         self._file(name).unlink(missing_ok=True)
+        self._children = {pid: child for pid, child in self._children.items() if child.poll() is None}
 
     def _file(self, name: str) -> Path:
         return self._run / f"{name}.pid"
