@@ -141,9 +141,12 @@ def unmet(session: Session, rows: Collection[JobRow]) -> Mapping[int, bool]:
     waiting = {row.id: Job.model_validate(row.job).dependency for row in rows if row.depends}
     if not waiting:
         return {}
-    awaited = Awaited.of(session, (dependency for dependencies in waiting.values() for dependency in dependencies))
+    asked = {dependency for dependencies in waiting.values() for dependency in dependencies}
+    awaited = Awaited.of(session, asked)
+    left = {dependency for dependency in asked if not awaited.met(dependency)}
+    never = {dependency for dependency in left if awaited.never(dependency)}
     return {
-        int(job_id or 0): any(awaited.never(dependency) for dependency in dependencies)
+        int(job_id or 0): not never.isdisjoint(dependencies)
         for job_id, dependencies in waiting.items()
-        if not all(awaited.met(dependency) for dependency in dependencies)
+        if not left.isdisjoint(dependencies)
     }

@@ -36,9 +36,10 @@ class Waiting(Part):
         waiting = [job for job in jobs if job.dependency]
         if not waiting:
             return Waits({}, {})
+        asked = {one for job in waiting for one in job.dependency}  # thousands of tasks may wait for the same
         with self._database.read() as session:
-            awaited = Awaited.of(session, (one for job in waiting for one in job.dependency))
-        left = {one: awaited.open(one) for job in waiting for one in job.dependency}
+            awaited = Awaited.of(session, asked)
+        left = {one: awaited.open(one) for one in asked}
         named = {int(name) for one in left.values() if one for name in one.jobs}
         return Waits(
             {job.job: tuple(still for one in job.dependency if (still := left[one])) for job in waiting},
