@@ -70,6 +70,28 @@ def test_an_awaited_job_starts_early_enough_for_those_that_wait_for_it() -> None
     assert hours_in(plan, "b") == 12
 
 
+def test_what_a_job_waits_for_is_pulled_forward_where_the_plan_gains() -> None:
+    """Alone, `a` would wait for the clean night; then `b`, which finds room only in the morning, could never run."""
+    night = [500.0] * 12 + [400.0] * 12
+    jobs = [
+        job("a", hours=2),
+        job("b", gpus=16, hours=2, dependency=after("a")),
+        job(
+            "wall",
+            gpus=8,
+            hours=20,
+            earliest_start="2026-03-02T05:00:00Z",
+            deadline="2026-03-03T01:00:00Z",
+            priority=9,
+        ),
+    ]
+    where = fleet(site(nodes=2), objective={"wait_kg_per_gpu_h": 0.0, "drop_kg_per_gpu_h": 10.0})
+    view = snapshot(jobs, fleet=where, carbon={"FR": night}, horizon_s=18 * 3600)
+    plan = solve(view, None, WORK)
+    assert faults(plan, view, None) == []
+    assert set(plan.placement_of) == {"a", "b", "wall"}
+
+
 def test_a_job_waits_for_the_limit_of_a_running_one() -> None:
     view = snapshot(
         [job("b", dependency=after("old")), job("c", dependency=after("old", "after"))],

@@ -136,9 +136,18 @@ class Arrangement:
         return window
 
     def best(
-        self, job: int, board: Board | None = None, *, but: Flags | None = None, heed_followers: bool = True
+        self,
+        job: int,
+        board: Board | None = None,
+        *,
+        but: Flags | None = None,
+        heed_followers: bool = True,
+        soonest: bool = False,
     ) -> Spot | None:
-        """The cheapest start that fits on the board, in no room of `but` (shape (P,)); None without one."""
+        """The cheapest start that fits on the board, in no room of `but` (shape (P,)); None without one.
+
+        `soonest`: of a job of one kind the start whose limit runs out first.
+        """
         window = self.window(job, heed_followers=heed_followers)
         if window is not None and but is not None:
             window = window & ~but[:, None]
@@ -151,12 +160,14 @@ class Arrangement:
         if (self.problem.first[job] > self.problem.last[job]).all():
             return None
         fits = window & board.fits(job)
-        if not fits.any():
-            return None
+        return self._least(job, fits, soonest=soonest) if fits.any() else None
+
+    def _least(self, job: int, fits: Flags, *, soonest: bool) -> Spot | None:
         cost = np.where(fits, self.problem.costs_kg(job), np.inf)
-        best = int(cost.argmin())
-        if not np.isfinite(cost.flat[best]):
+        if not np.isfinite(cost).any():
             return None
+        ends = np.arange(self.problem.start_slots) + self.ties.hold[job][:, None]
+        best = int(np.where(np.isfinite(cost), ends, np.inf).argmin() if soonest else cost.argmin())
         room, slot = divmod(best, self.problem.start_slots)
         return Spot(slot, (room,), float(cost.flat[best]))
 

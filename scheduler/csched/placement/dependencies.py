@@ -149,6 +149,16 @@ class Dependencies:
                     stack.append(wait.job)
                     yield wait.job
 
+    def awaited(self, job: int) -> list[int]:
+        """All that it waits for, directly or not, the first of them first."""
+        seen: set[int] = set()
+        stack = [job]
+        while stack:
+            new = {wait.job for wait in self.before.get(stack.pop(), ())} - seen
+            seen |= new
+            stack += sorted(new)
+        return [each for each in self.order.tolist() if each in seen]
+
     def tightened(self, problem: Problem) -> Problem:
         """Windows in which chains fit one after another: where the search begins, not what the bound is proven on."""
         first, last = problem.first.copy(), problem.last.copy()

@@ -4,6 +4,8 @@ The kernels plan all jobs at once in windows in which chains fit. Here the await
 too early, or is one task too many, moves to where it costs least beside all others.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from csched.placement.arrangement import Arrangement, Spot, Ties
@@ -26,6 +28,7 @@ def settle(problem: Problem, ties: Ties, schedule: Schedule, penalty_kg: Floats,
         _within_shares(standing, penalty_kg)
         standing.fill()
     if make_room(standing, penalty_kg, watch) or ties.bound:
+        _hurry(standing, penalty_kg, watch)
         for _ in range(ROUNDS if ties.bound and not watch.over() else 0):
             _once_more(standing)
         _within_shares(standing, penalty_kg)
@@ -102,6 +105,31 @@ def _leave(standing: Arrangement, job: int, row: int) -> None:
     for follower in standing.ties.dependencies.followers(job):
         if standing.placed(follower):
             standing.lift(follower)
+
+
+def _hurry(standing: Arrangement, penalty_kg: Floats, watch: Watch) -> None:
+    """Pull forward what jobs left out wait for, where the plan as a whole then costs less."""
+    dependencies = standing.ties.dependencies
+    for job in standing.left_out():
+        awaited = dependencies.awaited(job) if job not in dependencies.never else []
+        if awaited and all(map(standing.placed, awaited)) and not np.isnan(penalty_kg[job]) and not watch.over():
+            _pull_forward(standing, job, awaited, float(penalty_kg[job]))
+
+
+def _pull_forward(standing: Arrangement, job: int, awaited: Sequence[int], penalty_kg: float) -> None:
+    old = {each: standing.spot(each) for each in awaited}
+    for each in awaited:
+        standing.lift(each)
+        standing.put(each, standing.best(each, soonest=True) or old[each])
+    found = standing.best(job)
+    moved_kg = sum(standing.cost_kg(each, standing.spot(each)) - standing.cost_kg(each, old[each]) for each in awaited)
+    if found is not None and found.cost_kg + moved_kg < penalty_kg:
+        standing.put(job, found)
+        return
+    for each in awaited:
+        standing.lift(each)
+    for each, spot in old.items():
+        standing.put(each, spot)
 
 
 def _once_more(standing: Arrangement) -> None:
