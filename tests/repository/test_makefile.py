@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[2]
 def test_help_lists_the_promised_targets() -> None:
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     listed = set(re.findall(r"^  make ([a-z-]+) ", done.stdout, flags=re.MULTILINE))
-    assert {"setup", "demo", "test", "bench", "soak", "lint", "types", "clean"} <= listed
+    promised = {"setup", "demo", "test", "test-slurm", "bench", "soak", "lint", "types", "clean"}
+    assert promised | {"slurm-lab-up", "slurm-lab-look", "slurm-lab-down"} <= listed
 
 
 def test_a_missing_package_without_root_and_sudo_is_explained(tmp_path: Path) -> None:
