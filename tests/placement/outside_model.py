@@ -15,7 +15,7 @@ from csched.domain.carbon import CarbonSeries
 from csched.domain.hardware import Hardware
 from csched.domain.job import Job
 from csched.domain.site import Fleet, Partition, Site
-from csched.domain.snapshot import Snapshot
+from csched.domain.snapshot import Occupation, Snapshot
 
 UNITS_PER_KG = 1e7
 MILLIWATTS_PER_KW = 1e6
@@ -24,7 +24,8 @@ MILLIWATTS_PER_KW = 1e6
 
 @dataclass(frozen=True)
 class Start:
-    room: tuple[str, str]
+    room: tuple[str, str, str | None]
+    """Site, partition, reservation."""
     slot: int
     cost_kg: float
 
@@ -33,7 +34,7 @@ def optimum_kg(view: Snapshot) -> float:
     """Cost of the cheapest plan, penalties of the jobs that it leaves out included."""
     model = cp_model.CpModel()
     costs: list[tuple[cp_model.IntVar, float]] = []
-    gpus: dict[tuple[str, str, int], list[tuple[cp_model.IntVar, int]]] = defaultdict(list)
+    gpus: dict[tuple[str, str, str | None, int], list[tuple[cp_model.IntVar, int]]] = defaultdict(list)
     power: dict[tuple[str, int], list[tuple[cp_model.IntVar, float]]] = defaultdict(list)
     rooms = {(site.id, part.name): (site, part) for site in view.fleet.sites for part in site.partitions}
     for job in view.jobs:
@@ -45,28 +46,29 @@ def optimum_kg(view: Snapshot) -> float:
             variable = model.new_bool_var("")
             chosen.append(variable)
             costs.append((variable, start.cost_kg))
-            site, part = rooms[start.room]
+            site, part = rooms[start.room[:2]]
             hardware = view.hardware[part.hardware]
-            for slot in range(start.slot, start.slot + slots_held(view, job)):
+            for slot in range(start.slot, start.slot + slots_held(view, job, part)):
                 gpus[*start.room, slot].append((variable, held(job, hardware)))
                 power[site.id, slot].append((variable, kw(job, hardware)))
         out = model.new_bool_var("")
         costs.append((out, penalty_kg(view.fleet, job, starts)))
         model.add_exactly_one([*chosen, out])
-    for (site_id, name, slot), users in gpus.items():
+    for (site_id, name, reservation, slot), users in gpus.items():
         _, part = rooms[site_id, name]
+        here = (site_id, name, reservation)
         taken = sum(
             each.gpus_held
             for each in view.running
-            if (each.site, each.partition) == (site_id, name) and runs(view, each.until, slot)
+            if (each.site, each.partition, each.reservation) == here and runs(view, each, slot)
         )
-        free = max(0, part.gpu_count(view.hardware[part.hardware]) - taken)
+        free = max(0, offered(view, site_id, part, slot).get(reservation, 0) - taken)
         model.add(sum(amount * variable for variable, amount in users) <= free)
     sites = {site.id: site for site in view.fleet.sites}
     for (site_id, slot), drawers in power.items():
         cap = cap_kw(view, sites[site_id], slot)
         if cap < math.inf:
-            taken_kw = sum(each.it_kw for each in view.running if each.site == site_id and runs(view, each.until, slot))
+            taken_kw = sum(each.it_kw for each in view.running if each.site == site_id and runs(view, each, slot))
             free_kw = math.ceil(max(0.0, cap - taken_kw) * MILLIWATTS_PER_KW)
             model.add(sum(math.floor(drawn * MILLIWATTS_PER_KW) * variable for variable, drawn in drawers) <= free_kw)
     model.minimize(sum(round(cost * UNITS_PER_KG) * variable for variable, cost in costs))
@@ -91,16 +93,51 @@ def allowed_starts(view: Snapshot, job: Job) -> list[Start]:
             continue
         for part in site.partitions:
             hardware = view.hardware[part.hardware]
-            if (job.hardware and part.hardware not in job.hardware) or held(job, hardware) > part.gpu_count(hardware):
+            if (job.hardware and part.hardware not in job.hardware) or refused(view, job, site.id, part.name):
                 continue
+            if job.reservation and not open_to(view, job):
+                continue
+            limit = timedelta(seconds=round(job.time_limit_s * job.runtime_factors.get(part.hardware, 1)))
             for slot in range(math.ceil(view.horizon_s / view.slot_s)):
                 start = view.now + timedelta(seconds=slot * view.slot_s)
-                late = job.deadline is not None and start + timedelta(seconds=job.time_limit_s) > job.deadline
-                kws = [cap_kw(view, site, each) for each in range(slot, slot + slots_held(view, job))]
-                if start >= arrives and not late and kw(job, hardware) <= min(kws) * (1 + 1e-9):
+                late = job.deadline is not None and start + limit > job.deadline
+                hold = range(slot, slot + slots_held(view, job, part))
+                kws = [cap_kw(view, site, each) for each in hold]
+                gpus = [offered(view, site.id, part, each).get(job.reservation, 0) for each in hold]
+                if start < arrives or late or kw(job, hardware) > min(kws) * (1 + 1e-9):
+                    continue
+                if held(job, hardware) <= min(gpus):
                     cost = cost_kg(view, job, site, part, slot)
-                    found.append(Start((site.id, part.name), slot, cost))
+                    found.append(Start((site.id, part.name, job.reservation), slot, cost))
     return found
+
+
+def refused(view: Snapshot, job: Job, site_id: str, partition: str) -> bool:
+    told = [(each.job, each.reason.site, each.partition) for each in view.refusals]
+    return (job.job, site_id, None) in told or (job.job, site_id, partition) in told
+
+
+def open_to(view: Snapshot, job: Job) -> bool:
+    named = [each for each in view.fleet.reservations if each.name == job.reservation]
+    return any(
+        not (each.users or each.tenants) or job.user in each.users or job.tenant in each.tenants for each in named
+    )
+
+
+def offered(view: Snapshot, site_id: str, part: Partition, slot: int) -> dict[str | None, int]:
+    """GPUs of a partition by reservation, None for everybody's; GPU after GPU is given to whoever comes first."""
+    start = view.now + timedelta(seconds=slot * view.slot_s)
+    end = start + timedelta(seconds=view.slot_s)
+    whole = part.gpu_count(view.hardware[part.hardware])
+    gpus: list[str | None] = [None] * whole
+    here = [each for each in view.fleet.reservations if each.site == site_id and each.partition in (None, part.name)]
+    for each in [each for each in here if each.maintenance] + [each for each in here if not each.maintenance]:
+        if each.from_ < end and start < each.to:
+            usable = not each.maintenance and each.from_ <= start and end <= each.to
+            free = [index for index, owner in enumerate(gpus) if owner is None]
+            for index in free[: each.gpus or whole]:
+                gpus[index] = each.name if usable else "nobody"
+    return {owner: gpus.count(owner) for owner in set(gpus)}
 
 
 def ready(view: Snapshot, job: Job) -> datetime:
@@ -109,7 +146,7 @@ def ready(view: Snapshot, job: Job) -> datetime:
 
 def cost_kg(view: Snapshot, job: Job, site: Site, part: Partition, slot: int) -> float:
     start_s = view.now.timestamp() + slot * view.slot_s
-    runtime_s = job.expected_runtime_s or job.time_limit_s
+    runtime_s = round((job.expected_runtime_s or job.time_limit_s) * job.runtime_factors.get(part.hardware, 1)) or 1
     drawn_kw = kw(job, view.hardware[part.hardware]) * view.fleet.pue(site)
     carbon = drawn_kw * integral_g_h_per_kwh(view.carbon.zones[site.grid_zone], start_s, start_s + runtime_s) / 1000
     rates, moved = view.fleet.objective, 0.0
@@ -144,12 +181,14 @@ def kw(job: Job, hardware: Hardware) -> float:
     return job.gpus * hardware.kw_per_gpu * job.load
 
 
-def slots_held(view: Snapshot, job: Job) -> int:
-    return math.ceil(job.time_limit_s / view.slot_s)
+def slots_held(view: Snapshot, job: Job, part: Partition) -> int:
+    return math.ceil(round(job.time_limit_s * job.runtime_factors.get(part.hardware, 1)) / view.slot_s)
 
 
-def runs(view: Snapshot, until: datetime, slot: int) -> bool:
-    return view.now + timedelta(seconds=slot * view.slot_s) < until
+def runs(view: Snapshot, job: Occupation, slot: int) -> bool:
+    """In this slot for sure, and in later ones until it likely has ended."""
+    until = min(job.until, job.likely_until or job.until)
+    return slot == 0 or view.now + timedelta(seconds=slot * view.slot_s) < until
 
 
 def cap_kw(view: Snapshot, site: Site, slot: int) -> float:

@@ -5,7 +5,7 @@ Shares no code with the engine: only the domain values and the arithmetic of `cs
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -13,23 +13,20 @@ import numpy as np
 import numpy.typing as npt
 
 from csched.accounting import costs
-from csched.domain.hardware import Hardware
 from csched.domain.job import Job
 from csched.domain.plan import Placement, Plan, Unplaced
 from csched.domain.quota import QuotaRow
-from csched.domain.site import Partition, PowerCap, Site
+from csched.domain.site import Reservation, Site
 from csched.domain.snapshot import Snapshot
 from csched.domain.start_ban import StartBan
 from csched.domain.verdict import ReasonCode, Verdicts
 from csched.errors import CschedError
 from csched.placement.check_parts import odd_parts, parts, unfolded
+from csched.placement.check_space import TOLERANCE, Floats, Place, Profile, Space
 from csched.placement.check_together import Together
 
-Floats = npt.NDArray[np.float64]
 Slots = npt.NDArray[np.int64]
 
-TOLERANCE = 1e-6
-"""Relative; figures that differ by less are the same sums in another order."""
 _SHOWN = 5
 
 
@@ -62,20 +59,16 @@ class _Check:
         self.fleet, self.now = snapshot.fleet, snapshot.now
         self.together = Together(plan, snapshot, quotas)
         self.jobs = {job.job: job for job in snapshot.jobs}
-        self.rooms = {
-            (site.id, partition.name): (site, partition, snapshot.hardware[partition.hardware])
-            for site in self.fleet.sites
-            for partition in site.partitions
-        }
+        self.space = Space(snapshot)
         self.start_slots = math.ceil(snapshot.horizon_s / snapshot.slot_s)
 
     def faults(self) -> Iterator[str]:
         yield from self._each_job_once()
         for placement in self.plan.placements:
-            if placement.job in self.jobs and (placement.site, placement.partition) in self.rooms:
+            if placement.job in self.jobs and placement.room in self.space.places:
                 yield from self._placement(placement, self.jobs[placement.job])
             else:
-                yield f"{placement.job} is placed at {placement.site}/{placement.partition}, one of which is unknown"
+                yield f"{placement.job} is placed at {placement.room}, one of which is unknown"
         yield from self._room_overfilled()
         yield from self._power_overdrawn()
         yield from self.together.faults()
@@ -113,7 +106,7 @@ class _Check:
     def _placement(self, placement: Placement, job: Job) -> Iterator[str]:
         yield from odd_parts(placement, job)
         each = unfolded(placement, job)
-        if not each or any((part.site, part.partition) not in self.rooms for part, _ in each):
+        if not each or any(part.room not in self.space.places for part, _ in each):
             yield f"{job.job} has a part where there is nothing"
             return
         refused = [why for part, own in each if (why := self._part_refused(part, own)) is not None]
@@ -130,22 +123,18 @@ class _Check:
                 yield f"{job.job}: the part at {shown.partition} states other figures than are true"
 
     def _part_refused(self, placement: Placement, job: Job) -> str | None:
-        site, partition, hardware = self.rooms[placement.site, placement.partition]
-        why = self._forbidden(job, site, partition, hardware) or self._start_forbidden(
-            job, site, hardware, placement.start
-        )
-        if why is None and not self._cap_allows(job, site, hardware, self._slot(placement.start)):
-            why = "draws more than the power cap of its site by itself"
+        why = self._forbidden(job, self.space.places[placement.room])
+        why = why or self._start_forbidden(job, placement.room, placement.start)
         if why is None and placement.gpus != job.gpus:
             why = f"has {placement.gpus} GPUs instead of {job.gpus}"
         return why
 
     def _bill(self, placement: Placement, job: Job, sigma: float) -> costs.Bill:
-        site, _, hardware = self.rooms[placement.site, placement.partition]
+        place = self.space.places[placement.room]
         return costs.bill(
             job,
-            site,
-            hardware,
+            place.site,
+            place.hardware,
             placement.start,
             fleet=self.fleet,
             carbon=self.snapshot.carbon,
@@ -163,16 +152,23 @@ class _Check:
             if not _same(stated, true):
                 yield f"{placement.job}: {name} is {stated!r} instead of {true!r}"
 
-    def _forbidden(self, job: Job, site: Site, partition: Partition, hardware: Hardware) -> str | None:
-        """What keeps the job from the partition whenever it starts."""
+    def _forbidden(self, job: Job, place: Place) -> str | None:
+        """What keeps the job from the place whenever it starts."""
+        site, reservation = place.site, place.reservation
         refusals = {
             "its policy denies the site": not self._policy_allows(job, site),
             f"the job wants {job.countries}": bool(job.countries) and site.country not in job.countries,
-            f"the job wants {job.hardware}": bool(job.hardware) and partition.hardware not in job.hardware,
+            f"the job wants {job.hardware}": bool(job.hardware) and place.partition.hardware not in job.hardware,
             "the job is not portable": job.portable is False
             and site.id != self.fleet.home_site(job.home_site, job.tenant),
             "the site takes no new jobs": site.id in self.snapshot.drained,
-            "the job is larger than the partition": hardware.gpus_held(job.gpus) > partition.gpu_count(hardware),
+            "the job is larger than the place": place.held(job) > place.most_gpus,
+            f"the job's reservation is {job.reservation}": job.reservation != (reservation and reservation.name),
+            "the reservation is not for this job": reservation is not None and not _may_use(reservation, job),
+            "the site would not take the job": any(
+                each.job == job.job and each.reason.site == site.id and each.partition in {None, place.partition.name}
+                for each in self.snapshot.refusals
+            ),
         }
         return next((why for why, broken in refusals.items() if broken), None)
 
@@ -192,30 +188,29 @@ class _Check:
         row = (self.verdicts or {}).get(job.job, ())
         return next((verdict.bans for verdict in row if verdict.site == site.id), ())
 
-    def _start_forbidden(self, job: Job, site: Site, hardware: Hardware, start: datetime) -> str | None:
-        elapsed_s = (start - self.now).total_seconds()
-        moved_s = costs.transfer_s(job, site, self.fleet)
-        latest_end = self._latest_end(job, site)
+    def _start_forbidden(self, job: Job, key: str, start: datetime) -> str | None:
+        place, elapsed_s = self.space.places[key], (start - self.now).total_seconds()
+        moved_s = costs.transfer_s(job, place.site, self.fleet)
+        latest_end = self._latest_end(job, place.site)
         if elapsed_s % self.snapshot.slot_s != 0 or not 0 <= elapsed_s < self.snapshot.horizon_s:
             return "not a start slot of the horizon"
         if (start - costs.ready(job, self.now)).total_seconds() < moved_s:
             return "before the job and its data are there"
-        if latest_end is not None and start + timedelta(seconds=job.limit_s_on(hardware.key)) > latest_end:
+        if latest_end is not None and start + timedelta(seconds=job.limit_s_on(place.hardware.key)) > latest_end:
             return "the limit runs out after the deadline or the policy's latest end"
-        if any(ban.forbids(start) for ban in self._bans(job, site)):
+        if any(ban.forbids(start) for ban in self._bans(job, place.site)):
             return "policy closes that hour to it"
+        return self._too_little(job, key, self.space.slot(start))
+
+    def _too_little(self, job: Job, key: str, slot: int) -> str | None:
+        """What is set aside and the caps leave too little of, other jobs aside."""
+        if not self.space.enough_gpus(job, key, slot, beside_running=False):
+            return "too few GPUs are not set aside for others, for maintenance, or outside of its reservation"
+        if not self.space.enough_power(job, key, slot, beside_running=False):
+            return "draws more than the power cap of its site by itself"
         return None
 
     # --- capacity and power ------------------------------------------------------------------------------------
-
-    def _slot(self, instant: datetime) -> int:
-        return math.floor((instant - self.now).total_seconds() / self.snapshot.slot_s)
-
-    def _instant(self, slot: int) -> datetime:
-        return self.now + timedelta(seconds=slot * self.snapshot.slot_s)
-
-    def _slots_held(self, job: Job, hardware: Hardware) -> int:
-        return math.ceil(job.limit_s_on(hardware.key) / self.snapshot.slot_s)
 
     @cached_property
     def _known(self) -> list[tuple[Placement, Job]]:
@@ -224,136 +219,90 @@ class _Check:
             for placement in self.plan.placements
             if placement.job in self.jobs
             for part, own in unfolded(placement, self.jobs[placement.job])
-            if (part.site, part.partition) in self.rooms
+            if part.room in self.space.places
         ]
 
     @cached_property
-    def _gpus_in_use(self) -> Mapping[tuple[str, str], "_Profile"]:
-        use: dict[tuple[str, str], _Profile] = defaultdict(_Profile)
+    def _in_use(self) -> tuple[Mapping[str, Profile], Mapping[str, Profile]]:
+        """GPUs by place and kW by site that running and planned jobs hold."""
+        gpus: dict[str, Profile] = defaultdict(Profile)
+        kw: dict[str, Profile] = defaultdict(Profile)
         for placement, job in self._known:
-            room = (placement.site, placement.partition)
-            slot = self._slot(placement.start)
-            hardware = self.rooms[room][2]
-            use[room].add(slot, slot + self._slots_held(job, hardware), hardware.gpus_held(job.gpus))
-        for held in self.snapshot.running:
-            use[held.site, held.partition].add(0, self._slots_until(held.until), held.gpus_held)
-        return use
-
-    @cached_property
-    def _kw_in_use(self) -> Mapping[str, "_Profile"]:
-        use: dict[str, _Profile] = defaultdict(_Profile)
-        for placement, job in self._known:
-            slot = self._slot(placement.start)
-            hardware = self.rooms[placement.site, placement.partition][2]
-            kw = costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load)
-            use[placement.site].add(slot, slot + self._slots_held(job, hardware), kw)
-        for held in self.snapshot.running:
-            use[held.site].add(0, self._slots_until(held.until), held.it_kw)
-        return use
-
-    def _slots_until(self, instant: datetime) -> int:
-        return math.ceil((instant - self.now).total_seconds() / self.snapshot.slot_s)
+            slot, place = self.space.slot(placement.start), self.space.places[placement.room]
+            end = slot + self.space.slots_held(job, place)
+            gpus[placement.room].add(slot, end, place.held(job))
+            kw[placement.site].add(slot, end, place.kw(job))
+        self.space.add_running(gpus, kw)
+        return gpus, kw
 
     def _room_overfilled(self) -> Iterator[str]:
-        planned = {(placement.site, placement.partition): placement for placement, _ in self._known}
-        for room in planned:
-            _, partition, hardware = self.rooms[room]
-            already = self._running_profile(room)
-            for slot, in_use in self._gpus_in_use[room].levels():
-                if in_use > max(partition.gpu_count(hardware), already.at(slot)):
-                    yield f"{'/'.join(room)} holds {in_use:g} of {partition.gpu_count(hardware)} GPUs in slot {slot}"
+        for key in {placement.room: None for placement, _ in self._known}:
+            already, profile = self.space.running_gpus(key), self._in_use[0][key]
+            for slot in sorted({*profile.slots(), *self.space.edges(key)}):
+                in_use, offered = profile.at(slot), self.space.gpus(key, slot)
+                if in_use > max(offered, already.at(slot)):
+                    yield f"{key} holds {in_use:g} of {offered} GPUs in slot {slot}"
                     break
-
-    def _running_profile(self, room: tuple[str, str]) -> "_Profile":
-        """What was running before this plan may exceed a partition that has shrunk; no plan can help that."""
-        return self._running[0].get(room, _Profile())
-
-    def _running_power(self, site: Site) -> "_Profile":
-        return self._running[1].get(site.id, _Profile())
-
-    @cached_property
-    def _running(self) -> tuple[Mapping[tuple[str, str], "_Profile"], Mapping[str, "_Profile"]]:
-        """GPUs by room and kW by site that running jobs hold."""
-        gpus: dict[tuple[str, str], _Profile] = defaultdict(_Profile)
-        kw: dict[str, _Profile] = defaultdict(_Profile)
-        for held in self.snapshot.running:
-            gpus[held.site, held.partition].add(0, self._slots_until(held.until), held.gpus_held)
-            kw[held.site].add(0, self._slots_until(held.until), held.it_kw)
-        return gpus, kw
 
     def _power_overdrawn(self) -> Iterator[str]:
         for site in self.fleet.sites:
             if site.it_power_cap_kw is None:
                 continue
-            running = self._running_power(site)
-            profile = self._kw_in_use.get(site.id, _Profile())
-            for slot in sorted({slot for slot, _ in profile.levels()} | set(self._cap_slots(site))):
-                cap, drawn = self._cap_kw(site, slot), profile.at(slot)
+            running = self.space.running_kw(site)
+            profile = self._in_use[1].get(site.id, Profile())
+            for slot in sorted({*profile.slots(), *self.space.cap_slots(site)}):
+                cap, drawn = self.space.cap_kw(site, slot), profile.at(slot)
                 if drawn > max(cap, running.at(slot)) * (1 + TOLERANCE) + 1e-9:
                     yield f"{site.id} draws {drawn:g} of {cap:g} kW in slot {slot}"
                     break
 
-    def _cap_kw(self, site: Site, slot: int) -> float:
-        """The lowest cap in force in any part of a slot."""
-        caps = site.it_power_cap_kw
-        if not isinstance(caps, tuple):
-            return math.inf if caps is None else caps
-        start = self.now + timedelta(seconds=slot * self.snapshot.slot_s)
-        end = start + timedelta(seconds=self.snapshot.slot_s)
-        return min((cap.kw for cap in caps if cap.from_ < end and cap.to > start), default=math.inf)
-
-    def _cap_slots(self, site: Site) -> list[int]:
-        """Slots in which a cap begins."""
-        caps: tuple[PowerCap, ...] = site.it_power_cap_kw if isinstance(site.it_power_cap_kw, tuple) else ()
-        return [0, *(slot for cap in caps if (slot := self._slot(cap.from_)) >= 0)]
-
-    def _cap_allows(self, job: Job, site: Site, hardware: Hardware, slot: int) -> bool:
-        """Whether the job alone stays under the cap for all that it holds."""
-        kw, end = costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load), slot + self._slots_held(job, hardware)
-        slots = [slot, *(begin for begin in self._cap_slots(site) if slot < begin < end)]
-        return all(kw <= self._cap_kw(site, each) * (1 + TOLERANCE) for each in slots)
-
     # --- jobs left out -----------------------------------------------------------------------------------------
 
-    def _allowed_starts(self, job: Job, site: Site, partition: Partition, hardware: Hardware) -> Slots:
-        """Slots of all allowed starts of a job in a partition, other jobs aside."""
-        if self._forbidden(job, site, partition, hardware) is not None:
+    def _allowed_starts(self, job: Job, key: str) -> Slots:
+        """Slots of all allowed starts of a job in a place, other jobs aside."""
+        place = self.space.places[key]
+        if self._forbidden(job, place) is not None:
             return np.empty(0, dtype=np.int64)
         elapsed_s = np.arange(self.start_slots) * self.snapshot.slot_s
         since_ready_s = elapsed_s - (costs.ready(job, self.now) - self.now).total_seconds()
-        allowed = since_ready_s >= costs.transfer_s(job, site, self.fleet)
-        if (latest_end := self._latest_end(job, site)) is not None:
-            allowed &= elapsed_s + job.limit_s_on(hardware.key) <= (latest_end - self.now).total_seconds()
+        allowed = since_ready_s >= costs.transfer_s(job, place.site, self.fleet)
+        if (latest_end := self._latest_end(job, place.site)) is not None:
+            limit_s = job.limit_s_on(place.hardware.key)
+            allowed &= elapsed_s + limit_s <= (latest_end - self.now).total_seconds()
         slots = np.flatnonzero(allowed)
-        if bans := self._bans(job, site):
-            open_ = [slot for slot in slots.tolist() if not any(ban.forbids(self._instant(slot)) for ban in bans)]
-            slots = np.array(open_, np.int64)
-        if isinstance(site.it_power_cap_kw, tuple):
-            slots = np.array([slot for slot in slots.tolist() if self._cap_allows(job, site, hardware, slot)], np.int64)
-        elif site.it_power_cap_kw is not None and not self._cap_allows(job, site, hardware, 0):
+        if bans := self._bans(job, place.site):
+            slots = self._where(slots, lambda slot: not any(ban.forbids(self.space.instant(slot)) for ban in bans))
+        if isinstance(place.site.it_power_cap_kw, tuple):
+            slots = self._where(slots, lambda slot: self.space.enough_power(job, key, slot, beside_running=False))
+        elif not self.space.enough_power(job, key, 0, beside_running=False):
             slots = slots[:0]
+        if self.space.edges(key):
+            slots = self._where(slots, lambda slot: self.space.enough_gpus(job, key, slot, beside_running=False))
         return slots
 
-    def _start_costs(self, job: Job, site: Site, hardware: Hardware, slots: Slots) -> Floats:
-        series = self.snapshot.carbon.zone(site.grid_zone)
+    @staticmethod
+    def _where(slots: Slots, holds: Callable[[int], bool]) -> Slots:
+        return np.array([slot for slot in slots.tolist() if holds(slot)], dtype=np.int64)
+
+    def _start_costs(self, job: Job, key: str, slots: Slots) -> Floats:
+        place = self.space.places[key]
+        series = self.snapshot.carbon.zone(place.site.grid_zone)
         starts_s = slots.astype(np.float64) * self.snapshot.slot_s + self.now.timestamp()
-        intensity_h = series.cumulative_g_h_per_kwh(
-            starts_s + job.runtime_s_on(hardware.key)
-        ) - series.cumulative_g_h_per_kwh(starts_s)
-        kw = costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load)
+        ends_s = starts_s + job.runtime_s_on(place.hardware.key)
+        intensity_h = series.cumulative_g_h_per_kwh(ends_s) - series.cumulative_g_h_per_kwh(starts_s)
         waits_s = starts_s - costs.ready(job, self.now).timestamp()
         waiting = costs.wait_kg(job.gpus, 1.0, self.fleet) * np.maximum(waits_s, 0) / 3600
-        carbon: Floats = kw * self.fleet.pue(site) * intensity_h / 1000
-        carbon += costs.egress_kg(job, site, self.fleet) + waiting
+        carbon: Floats = place.kw(job) * self.fleet.pue(place.site) * intensity_h / 1000
+        carbon += costs.egress_kg(job, place.site, self.fleet) + waiting
         return carbon
 
     def _starts(self, job: Job) -> list["_Starts"]:
-        """For each part of a job its allowed starts and what they cost, by room; rooms without one left out."""
+        """For each part of a job its allowed starts and what they cost, by place; places without one left out."""
         return [
             {
-                room: (slots, self._start_costs(part, site, hardware, slots))
-                for room, (site, partition, hardware) in self.rooms.items()
-                if len(slots := self._allowed_starts(part, site, partition, hardware))
+                key: (slots, self._start_costs(part, key, slots))
+                for key in self.space.places
+                if len(slots := self._allowed_starts(part, key))
             }
             for part in parts(job)
         ]
@@ -388,8 +337,9 @@ class _Check:
         totals: dict[str, Floats] = {site.id: np.zeros(self.start_slots) for site in self.fleet.sites}
         for of_part in starts:
             by_site = {site: np.full(self.start_slots, worst) for site in totals}
-            for (site, *_), (slots, kg) in of_part.items():
-                by_site[site][slots] = best(by_site[site][slots], kg)
+            for key, (slots, kg) in of_part.items():
+                here = by_site[self.space.places[key].site.id]
+                here[slots] = best(here[slots], kg)
             for site, row in by_site.items():
                 totals[site] += row
         return float(best.reduce([best.reduce(row) for row in totals.values()]))
@@ -397,52 +347,48 @@ class _Check:
     def _place_for(self, job: Job) -> str | None:
         """A start at which a job that is left out would fit: each part, big ones first, where it first has room."""
         own = parts(job)
-        allowed = [
-            {room: set(self._allowed_starts(part, *known).tolist()) for room, known in self.rooms.items()}
-            for part in own
-        ]
+        places = self.space.places
+        allowed = [{key: set(self._allowed_starts(part, key).tolist()) for key in places} for part in own]
         for site in self.fleet.sites:
             for slot in range(self.start_slots):
                 here = [
-                    {room for room, slots in starts.items() if room[0] == site.id and slot in slots}
+                    {key for key, slots in starts.items() if places[key].site is site and slot in slots}
                     for starts in allowed
                 ]
                 kinds = self._first_fit(own, here, slot) if all(here) else None
-                if kinds is not None and self.together.permits(job, site.id, kinds, self._instant(slot)):
+                if kinds is not None and self.together.permits(job, site.id, kinds, self.space.instant(slot)):
                     return f"{site.id} in slot {slot}"
         return None
 
-    def _first_fit(
-        self, own: Sequence[Job], allowed: Sequence[Collection[tuple[str, str]]], slot: int
-    ) -> list[str] | None:
+    def _first_fit(self, own: Sequence[Job], allowed: Sequence[Collection[str]], slot: int) -> list[str] | None:
         """Hardware of the rooms in which parts that start together fit one after another."""
-        taken: dict[tuple[str, str], int] = defaultdict(int)
+        taken: dict[str, int] = defaultdict(int)
         kw, kinds = 0.0, [""] * len(own)
         for number in sorted(range(len(own)), key=lambda number: (-own[number].gpus, number)):
             part = own[number]
-            fitting = (each for each in self.rooms if each in allowed[number])
-            room = next((each for each in fitting if self._still_fits(part, each, slot, taken[each], kw)), None)
-            if room is None:
+            fitting = (each for each in self.space.places if each in allowed[number])
+            key = next((each for each in fitting if self._still_fits(part, each, slot, taken[each], kw)), None)
+            if key is None:
                 return None
-            hardware = self.rooms[room][2]
-            taken[room] += hardware.gpus_held(part.gpus)
-            kw += costs.it_kw(part.gpus, hardware.kw_per_gpu, part.load)
-            kinds[number] = hardware.key
+            place = self.space.places[key]
+            taken[key] += place.held(part)
+            kw += place.kw(part)
+            kinds[number] = place.hardware.key
         return kinds
 
-    def _still_fits(self, job: Job, room: tuple[str, str], slot: int, taken: int, taken_kw: float) -> bool:
+    def _still_fits(self, job: Job, key: str, slot: int, taken: int, taken_kw: float) -> bool:
         """Beside the plan, and beside other parts of the same job that take so much."""
-        site, partition, hardware = self.rooms[room]
-        end = slot + self._slots_held(job, hardware)
-        busy = self._gpus_in_use.get(room, _Profile())
-        if busy.peak(slot, end) + taken + hardware.gpus_held(job.gpus) > partition.gpu_count(hardware):
+        place, space = self.space.places[key], self.space
+        end, wanted = slot + space.slots_held(job, place), taken + place.held(job)
+        busy = self._in_use[0].get(key, Profile())
+        edges = {slot, *busy.edges(slot, end), *(each for each in space.edges(key) if slot < each < end)}
+        if any(busy.at(each) + wanted > space.gpus(key, each) for each in edges):
             return False
-        if site.it_power_cap_kw is None:
+        if place.site.it_power_cap_kw is None:
             return True
-        drawn = self._kw_in_use.get(site.id, _Profile())
-        kw = taken_kw + costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load)
-        edges = {slot, *drawn.edges(slot, end), *(each for each in self._cap_slots(site) if slot < each < end)}
-        return all(drawn.at(each) + kw <= self._cap_kw(site, each) * (1 - TOLERANCE) for each in edges)
+        drawn, kw = self._in_use[1].get(place.site.id, Profile()), taken_kw + place.kw(job)
+        edges = {slot, *drawn.edges(slot, end), *(each for each in space.cap_slots(place.site) if slot < each < end)}
+        return all(drawn.at(each) + kw <= space.cap_kw(place.site, each) * (1 - TOLERANCE) for each in edges)
 
     # --- totals ------------------------------------------------------------------------------------------------
 
@@ -465,46 +411,53 @@ class _Check:
 
         An allowed start for which running jobs leave too little is in no plan, and passed over.
         """
-        gpu = {room: _Prices(gpu_prices.get("/".join(room), ())) for room in self.rooms}
+        gpu = {key: _Prices(gpu_prices.get(key, ())) for key in self.space.places}
         power = {site.id: _Prices(power_prices.get(site.id, ())) for site in self.fleet.sites}
         held = set(self.snapshot.held)
         total = math.fsum(self._least(job, gpu, power) for job in self.jobs.values() if job.job not in held)
-        for room, (_, partition, hardware) in self.rooms.items():
-            running = self._running_profile(room)
-            free = [max(0.0, partition.gpu_count(hardware) - running.at(slot)) for slot in range(len(gpu[room].each))]
-            total -= float(np.dot(gpu[room].each, free))
+        for key in self.space.places:
+            running, prices = self.space.running_gpus(key), gpu[key].each
+            free = [max(0.0, self.space.gpus(key, slot) - running.at(slot)) for slot in range(len(prices))]
+            total -= float(np.dot(prices, free))
         for site in self.fleet.sites:
             total -= self._power_worth(site, power[site.id].each)
         return total
 
     def _power_worth(self, site: Site, prices: Floats) -> float:
-        running = self._running_power(site)
+        running = self.space.running_kw(site)
         priced = np.flatnonzero(prices).tolist()
-        return math.fsum(prices[slot] * max(0.0, self._cap_kw(site, slot) - running.at(slot)) for slot in priced)
+        return math.fsum(prices[slot] * max(0.0, self.space.cap_kw(site, slot) - running.at(slot)) for slot in priced)
 
-    def _possible(self, job: Job, room: tuple[str, str], slots: Slots) -> npt.NDArray[np.bool_]:
-        """Starts for which running jobs leave enough. They only end, so their GPUs are fewest at the start."""
-        site, partition, hardware = self.rooms[room]
-        running, drawn = self._running_profile(room), self._running_power(site)
-        gpus, kw = hardware.gpus_held(job.gpus), costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load)
-        free = [partition.gpu_count(hardware) - running.at(slot) >= gpus for slot in slots.tolist()]
-        if site.it_power_cap_kw is not None:
-            begins = self._cap_slots(site)
-            for index, slot in enumerate(slots.tolist()):
-                edges = [slot, *(each for each in begins if slot < each < slot + self._slots_held(job, hardware))]
-                cap_left = min(self._cap_kw(site, each) - drawn.at(each) for each in edges)
-                free[index] &= kw <= cap_left * (1 + TOLERANCE)
-        return np.array(free, dtype=bool)
+    def _possible(self, job: Job, key: str, slots: Slots) -> npt.NDArray[np.bool_]:
+        """Starts for which running jobs leave enough. They only end: without edges, least is left at the start."""
+        space, place = self.space, self.space.places[key]
+        if space.edges(key):
+            possible = np.array(
+                [space.enough_gpus(job, key, slot, beside_running=True) for slot in slots.tolist()], bool
+            )
+        else:
+            possible = self._free[key][slots] >= place.held(job)
+        if place.site.it_power_cap_kw is not None:
+            possible &= [space.enough_power(job, key, slot, beside_running=True) for slot in slots.tolist()]
+        return possible
 
-    def _least(self, job: Job, gpu: Mapping[tuple[str, str], "_Prices"], power: Mapping[str, "_Prices"]) -> float:
+    @cached_property
+    def _free(self) -> Mapping[str, Floats]:
+        """GPUs of each place that running jobs leave in each start slot; shapes (H,)."""
+        return {
+            key: np.array([self.space.gpus(key, slot) - running.at(slot) for slot in range(self.start_slots)])
+            for key in self.space.places
+            for running in [self.space.running_gpus(key)]
+        }
+
+    def _least(self, job: Job, gpu: Mapping[str, "_Prices"], power: Mapping[str, "_Prices"]) -> float:
         """The cheapest a job can do at these prices: start somewhere, or be left out; 0 where it cannot start."""
-
         starts = self._starts(job)
         penalty = self._penalty(job, starts)
         if penalty is None:
             return 0.0
         priced = [
-            {room: (slots, self._priced(part, room, slots, gpu, power) + kg) for room, (slots, kg) in of_part.items()}
+            {key: (slots, self._priced(part, key, slots, gpu, power) + kg) for key, (slots, kg) in of_part.items()}
             for part, of_part in zip(parts(job), starts, strict=True)
         ]
         return min(penalty, self._over_sites(priced, math.inf))
@@ -512,20 +465,19 @@ class _Check:
     def _priced(
         self,
         job: Job,
-        room: tuple[str, str],
+        key: str,
         slots: Slots,
-        gpu: Mapping[tuple[str, str], "_Prices"],
+        gpu: Mapping[str, "_Prices"],
         power: Mapping[str, "_Prices"],
     ) -> Floats:
         """Prices of what a start holds, infinite where running jobs leave too little for it."""
-        site, _, hardware = self.rooms[room]
-        ends = slots + self._slots_held(job, hardware)
-        kg = hardware.gpus_held(job.gpus) * gpu[room].over(slots, ends)
-        kg += costs.it_kw(job.gpus, hardware.kw_per_gpu, job.load) * power[site.id].over(slots, ends)
-        return np.where(self._possible(job, room, slots), kg, math.inf)
+        place = self.space.places[key]
+        ends = slots + self.space.slots_held(job, place)
+        kg = place.held(job) * gpu[key].over(slots, ends) + place.kw(job) * power[place.site.id].over(slots, ends)
+        return np.where(self._possible(job, key, slots), kg, math.inf)
 
 
-_Starts = Mapping[tuple[str, str], tuple[Slots, Floats]]
+_Starts = Mapping[str, tuple[Slots, Floats]]
 
 
 class _Prices:
@@ -540,40 +492,9 @@ class _Prices:
         return np.asarray(self._before[np.minimum(ends, last)] - self._before[np.minimum(starts, last)])
 
 
-class _Profile:
-    """Something held over time, as steps."""
-
-    def __init__(self) -> None:
-        self._steps: dict[int, float] = defaultdict(float)
-        self._sorted: tuple[Slots, Floats] | None = None
-
-    def add(self, start: int, end: int, amount: float) -> None:
-        if end > start:
-            self._steps[start] += amount
-            self._steps[end] -= amount
-            self._sorted = None
-
-    def _levels(self) -> tuple[Slots, Floats]:
-        if self._sorted is None:
-            slots = np.array(sorted(self._steps), dtype=np.int64)
-            self._sorted = slots, np.cumsum([self._steps[slot] for slot in slots.tolist()])
-        return self._sorted
-
-    def levels(self) -> Iterator[tuple[int, float]]:
-        slots, levels = self._levels()
-        yield from zip(slots.tolist(), levels.tolist(), strict=True)
-
-    def at(self, slot: int) -> float:
-        slots, levels = self._levels()
-        index = int(np.searchsorted(slots, slot, side="right")) - 1
-        return 0.0 if index < 0 else float(levels[index])
-
-    def edges(self, start: int, end: int) -> list[int]:
-        slots, _ = self._levels()
-        return [int(slot) for slot in slots[(slots > start) & (slots < end)]]
-
-    def peak(self, start: int, end: int) -> float:
-        return max([self.at(start), *(self.at(slot) for slot in self.edges(start, end))])
+def _may_use(reservation: Reservation, job: Job) -> bool:
+    named = bool(reservation.users or reservation.tenants)
+    return not named or job.user in reservation.users or job.tenant in reservation.tenants
 
 
 def _same(stated: float, true: float) -> bool:

@@ -35,7 +35,7 @@ def hours(
 ) -> Hours:
     """`slots`: how many starts there are, and seconds from one to the next."""
     start_slots, slot_s = slots
-    row_of = np.zeros((len(jobs), len(rooms)), dtype=np.int32)
+    row_of = np.zeros((len(jobs), len(rooms)), dtype=np.int64)
     rows: dict[tuple[StartBan, ...], int] = {(): 0}
     for index, job in enumerate(jobs if verdicts else ()):
         bans = {verdict.site: verdict.bans for verdict in (verdicts or {}).get(job.job, ()) if verdict.bans}

@@ -104,8 +104,6 @@ class Tables(NamedTuple):
     """(j, p)."""
     power: Ints
     """(j, p)."""
-    copies: Ints
-    """Jobs that one entry stands for; (j,)."""
     first: Slots
     """(j, p)."""
     last: Slots
@@ -166,10 +164,10 @@ def compiled(function: F) -> F:
 
 
 @inlined
-def forbid_short(t: Tables, j: int, p: int, left: Left, copies: int, row: Floats) -> None:
-    """Make row[slot] infinite where some of the hold finds too few GPUs or too little power for one of `copies`."""
-    held, hold, first, last = t.gpus_held[j, p] // copies, t.hold[j, p], t.first[j, p], t.last[j, p]
-    site, drawn = t.site_of[p], t.power[j, p] // copies
+def forbid_short(t: Tables, j: int, p: int, left: Left, row: Floats) -> None:
+    """Make row[slot] infinite where some of the hold finds too few GPUs or too little power."""
+    held, hold, first, last = t.gpus_held[j, p], t.hold[j, p], t.first[j, p], t.last[j, p]
+    site, drawn = t.site_of[p], t.power[j, p]
     capped = t.capped[site] == 1
     blocked = t.row_of[last + hold]  # the nearest row from here on that has not enough, or the end of the last hold
     for u in range(t.row_of[last + hold] - 1, t.row_of[first] - 1, -1):
@@ -191,7 +189,12 @@ def cost_row(t: Tables, j: int, p: int, row: Floats) -> None:
     if t.announced_room[j] == p and first <= t.announced_slot[j] < end:
         row[t.announced_slot[j]] -= t.move_kg[j]
     if t.gapped[p]:
-        forbid_short(t, j, p, t.nominal, t.copies[j], row)
+        site = t.site_of[p]
+        for slot in range(first, end):
+            for u in range(t.row_of[slot], t.row_of[slot + t.hold[j, p]]):
+                if t.nominal.gpus[p, u] < t.gpus_held[j, p] or t.nominal.power[site, u] < t.power[j, p]:
+                    row[slot] = np.inf
+                    break
     shut = t.closed_of[j, p]
     if shut > 0:
         for slot in range(first, end):
@@ -269,7 +272,7 @@ def leasts(t: Tables, rent: Rent, least: Floats) -> None:
             cost_row(t, j, p, row)
             add_rent(t, j, p, rent, row)
             if t.gpus_held[j, p] > t.fewest_gpus[p]:
-                forbid_short(t, j, p, t.left, 1, row)
+                forbid_short(t, j, p, t.left, row)
             least[j, p] = smallest(row, t.first[j, p], t.last[j, p])
 
 
@@ -292,7 +295,7 @@ def answers(t: Tables, rent: Rent, penalty: Floats, ranks: Ranks, choice: Choice
             cost_row(t, j, p, row)
             add_rent(t, j, p, rent, row)
             if t.gpus_held[j, p] > t.fewest_gpus[p]:
-                forbid_short(t, j, p, t.left, 1, row)
+                forbid_short(t, j, p, t.left, row)
             least = smallest(row, t.first[j, p], t.last[j, p])
             if least < best:
                 best = least
@@ -336,7 +339,7 @@ def best_start(t: Tables, j: int, guide: Guide, left: Left, row: Floats) -> tupl
         done, done_room = here, room
         cost_row(t, j, room, row)
         add_rent(t, j, room, guide.rent, row)
-        forbid_short(t, j, room, left, 1, row)
+        forbid_short(t, j, room, left, row)
         cheapest = smallest(row, t.first[j, room], t.last[j, room])
         if cheapest < best:
             best, best_room = cheapest, room

@@ -62,7 +62,7 @@ def report(
         placed_cost_kg=placed_kg,
         cost_kg=cost,
         bound_kg=bound,
-        gap=0.0 if cost == bound else (cost - bound) / (placed_kg or cost),
+        gap=(cost - bound) / (placed_kg or cost or 1.0),
         certificate=solution.certificate,
         solver=solution.solver,
         seed=budget.seed,

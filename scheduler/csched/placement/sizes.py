@@ -29,7 +29,7 @@ class Sizes:
         self.ready_s = np.array([(costs.ready(job, snapshot.now) - snapshot.now).total_seconds() for job in jobs])
         self.limit_s = _by_hardware(jobs, rooms, lambda job: job.time_limit_s, Job.limit_s_on)
         self.runtime_s = _by_hardware(jobs, rooms, lambda job: job.runtime_s, Job.runtime_s_on)
-        self.hold_slots: Slots = (-(-self.limit_s.astype(np.int64) // snapshot.slot_s)).astype(np.int32)
+        self.hold_slots: Slots = (-(-self.limit_s.astype(np.int64) // snapshot.slot_s)).astype(np.int64)
         load = np.array([job.load for job in jobs])
         self.gpus_held = np.zeros(shape, dtype=np.int64)
         self.power = np.zeros(shape, dtype=np.int64)
@@ -66,7 +66,7 @@ def _by_hardware(
     jobs: Sequence[Job], rooms: Sequence[Room], plain: Callable[[Job], int], on: Callable[[Job, str], int]
 ) -> Slots:
     """Seconds that depend on the hardware for the few jobs that say so; shape (J, P)."""
-    seconds = np.repeat(column(jobs, plain).astype(np.int32)[:, None], len(rooms), axis=1)
+    seconds = np.repeat(column(jobs, plain).astype(np.int64)[:, None], len(rooms), axis=1)
     for index, job in enumerate(jobs):
         if job.runtime_factors:
             seconds[index] = [on(job, room.hardware.key) for room in rooms]

@@ -21,9 +21,10 @@ class Layout:
     def __init__(self, problem: Problem, *, bundled: bool = False) -> None:
         """`bundled`: jobs stand for several of their kind, so that none is too large to start."""
         self.problem = problem
+        self.gapped = problem.gapped & (not bundled)
         never = np.full(len(problem.rooms), np.iinfo(np.int64).max)
         self.fewest_gpus = never if bundled else problem.gpus_left.min(axis=1)
-        self.hold: Slots = np.minimum(problem.hold_slots, np.int32(problem.row_slots[-1] + 1))
+        self.hold: Slots = np.minimum(problem.hold_slots, np.int64(problem.row_slots[-1] + 1))
         """A longer hold covers no more rows."""
         self.slots = problem.start_slots + int(self.hold.max(initial=1))
         self.row_of = problem.row_after(np.arange(self.slots + 1))
@@ -43,7 +44,6 @@ class Layout:
             hold=self.hold[jobs],
             gpus_held=problem.gpus_held[jobs],
             power=problem.power[jobs],
-            copies=problem.copies[jobs],
             first=problem.first[jobs],
             last=problem.last[jobs],
             closed=problem.closed,
@@ -60,7 +60,7 @@ class Layout:
             zone_of=self.zone_of,
             site_of=problem.room_site,
             capped=self.capped,
-            gapped=problem.gapped,
+            gapped=self.gapped,
             nominal=Left(problem.gpus_nominal, problem.power_nominal),
             row_of=self.row_of,
             ramp=np.arange(problem.start_slots, dtype=np.float64),
@@ -95,7 +95,7 @@ class Layout:
 
     def _by_room(self, run_of: Ints) -> Slots:
         """Indices of lengths of run, given by distinct column, by room; shape (J, P)."""
-        return np.ascontiguousarray(run_of.astype(np.int32)[:, self._runtime_of])
+        return np.ascontiguousarray(run_of.astype(np.int64)[:, self._runtime_of])
 
     def rent(self, prices: Prices) -> Rent:
         return Rent(self._prefix(prices.gpu), self._prefix(prices.power))

@@ -93,7 +93,7 @@ def _by_time(
     last = last_start(np.array(deadline_s).reshape(-1, 1))
     denied, latest_end_s = _policy(verdicts, snapshot.now, jobs, rooms)
     policy_last = last_start(latest_end_s)
-    excluded = np.zeros((len(jobs), len(rooms)), dtype=np.int32)
+    excluded = np.zeros((len(jobs), len(rooms)), dtype=np.int64)
     for rule, broken in (
         (Rule.POLICY, denied),
         (Rule.WINDOW, first >= start_slots),
@@ -102,7 +102,7 @@ def _by_time(
     ):
         excluded[broken] |= rule
     last = np.minimum(last, policy_last)
-    return first.clip(0, start_slots).astype(np.int32), last.clip(-1).astype(np.int32), excluded
+    return first.clip(0, start_slots).astype(np.int64), last.clip(-1).astype(np.int64), excluded
 
 
 def _within_hours(shut: Hours, start_slots: int, *, first: Slots, last: Slots, excluded: Slots) -> None:

@@ -67,11 +67,18 @@ def outlook(
     return CarbonOutlook(source="test", method=Method.LIFECYCLE, zones=known)
 
 
-def occupation(name: str, gpus: int, hours: float, *, site: str = "alpha", kw: float | None = None) -> Occupation:
-    """A running job on partition `gpu` that may last `hours` from MONDAY on."""
-    until = MONDAY + timedelta(hours=hours)
+def occupation(
+    name: str, gpus: int, hours: float, *, site: str = "alpha", kw: float | None = None, likely_h: float | None = None
+) -> Occupation:
+    """A running job on partition `gpu` that may last `hours` from MONDAY on, and likely lasts `likely_h`."""
     return Occupation(
-        job=name, site=site, partition="gpu", gpus_held=gpus, it_kw=gpus if kw is None else kw, until=until
+        job=name,
+        site=site,
+        partition="gpu",
+        gpus_held=gpus,
+        it_kw=gpus if kw is None else kw,
+        until=MONDAY + timedelta(hours=hours),
+        likely_until=None if likely_h is None else MONDAY + timedelta(hours=likely_h),
     )
 
 
