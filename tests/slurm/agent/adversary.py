@@ -155,6 +155,11 @@ class BadSlurm:
     def start(self) -> None:
         self.up = "up"
 
+    def forget_everything(self) -> None:
+        """Its state and its books are gone, as after a restore from nothing."""
+        self._now, self._books = Controller(next_id=self._now.next_id), {}
+        self._past.clear()
+
     def of(self, attempt: str) -> list[Job]:
         return [job for job in self._now.jobs.values() if job.attempt == attempt]
 

@@ -68,8 +68,7 @@ class Site(RuleBasedStateMachine):
         attempt = Attempt(
             attempt=name, job="1", user="ada", own_name="train", since=now, expires_at=now + timedelta(minutes=minutes)
         )
-        with self.journal._transaction() as connection:
-            self.journal._write(connection, attempt, request)
+        self.journal.begin(attempt, request)
         self.ordered.append(name)
         if minutes < _NEVER_RUNS_OUT:
             self.ended_by_people.add(name)  # it may run out

@@ -87,6 +87,11 @@ class Journal:
 
     # Attempts
 
+    def begin(self, attempt: Attempt, request: JobRequest) -> None:
+        """An attempt and what the cluster will be asked for."""
+        with self._transaction() as connection:
+            self._write(connection, attempt, request)
+
     def keep(self, attempt: Attempt) -> None:
         with self._transaction() as connection:
             self._write(connection, attempt, None)
