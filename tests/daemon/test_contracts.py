@@ -118,6 +118,28 @@ def test_what_starts_later_stays_in_the_queue(queue: Queue) -> None:
     assert [each.job for each in queue.world.snapshot().jobs] == [wanted]
 
 
+def test_what_was_announced_is_in_the_next_snapshot(queue: Queue) -> None:
+    first, second = queue.submit(job()), queue.submit(job())
+    at = MONDAY + timedelta(hours=1)
+    queue.world.commit(everything_at(queue.world.snapshot().jobs[:1], "alpha", "gpu", MONDAY, at))
+    standing = queue.world.snapshot().standing
+    assert standing is not None
+    assert {name: (told.site, told.start) for name, told in standing.starts.items()} == {first: ("alpha", at)}
+    queue.world.commit(plan_of(queue.world.snapshot()))  # both start
+    assert queue.world.snapshot().standing is not None
+    assert not {first, second} & queue.world.snapshot().standing.starts.keys()  # type: ignore[union-attr]
+
+
+def test_another_process_knows_what_was_announced(tmp_path: Path) -> None:
+    queue = StoreQueue(tmp_path)
+    queue.submit(job())
+    queue.world.commit(plan_of(queue.world.snapshot(), start=MONDAY + timedelta(hours=1)))
+    other = StoreQueue(tmp_path)
+    assert other.world.snapshot().standing == queue.world.snapshot().standing
+    queue.store.close()
+    other.store.close()
+
+
 @pytest.mark.parametrize("meanwhile", ["held", "drained"])
 def test_what_went_stale_is_not_returned(queue: Queue, meanwhile: str) -> None:
     wanted = queue.submit(job())

@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from csched.domain.plan import Plan, Stop
 from csched.domain.snapshot import SolveBudget, StandingPlan
 from csched.placement.check import faults
@@ -20,8 +18,8 @@ DECIDE = """
 import json, sys
 from csched.domain.snapshot import Snapshot, SolveBudget
 from csched.placement.engine import solve
-view = Snapshot.model_validate_json(sys.stdin.read())
-print(json.dumps(solve(view, None, SolveBudget(seconds=None, work=150, seed=7)).decision(), sort_keys=True))
+views = [Snapshot.model_validate(view) for view in json.load(sys.stdin)]
+print(json.dumps([solve(view, None, SolveBudget(seconds=None, work=150, seed=7)).decision() for view in views]))
 """
 
 
@@ -69,12 +67,10 @@ def test_how_long_it_took_is_no_part_of_the_decision() -> None:
     assert {"announced", "moved"} <= decision.keys()
 
 
-@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
-def test_one_thread_and_two_give_the_same_plan_bit_for_bit(*, warm: bool) -> None:
-    view = queue(noise=0.05)
-    if warm:
-        view = view.model_copy(update={"standing": StandingPlan.of(planned(work=50))})
-    text = view.model_dump_json(by_alias=True)
+def test_one_thread_and_two_give_the_same_plans_bit_for_bit() -> None:
+    cold = queue(noise=0.05)
+    warm = cold.model_copy(update={"standing": StandingPlan.of(planned(work=50))})
+    text = json.dumps([view.model_dump(mode="json", by_alias=True) for view in (cold, warm)])
     told = []
     for threads in ("1", "2"):
         names = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -93,4 +89,4 @@ def test_one_thread_and_two_give_the_same_plan_bit_for_bit(*, warm: bool) -> Non
         )
         told.append(json.loads(ended.stdout))
     assert told[0] == told[1]
-    assert (told[0]["announced"] > 0) == warm
+    assert [decision["announced"] > 0 for decision in told[0]] == [False, True]

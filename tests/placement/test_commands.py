@@ -64,3 +64,20 @@ def test_nothing_placed_is_exit_code_4_with_the_reasons(
 def test_a_plan_of_another_kind_is_refused_with_its_place(files: list[str], tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text('{"schema": "csched/plan/1"}')
     assert main(["verify", str(tmp_path / "plan.json"), *files]) == 3
+
+
+def test_a_plan_begins_where_the_last_one_stood(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last = tmp_path / "plan.json"
+    plan(files, "--json", str(last))
+    capsys.readouterr()
+    assert plan(files, "--standing", str(last), "--gap", "1%", "--json") == 0
+    again = json.loads(capsys.readouterr().out)
+    assert (again["announced"], again["moved"]) == (2, 0)
+    assert again["placements"] == json.loads(last.read_text())["placements"]
+
+
+@pytest.mark.parametrize(("option", "value"), [("--standing", "nowhere.json"), ("--gap", "much"), ("--gap", "200%")])
+def test_a_standing_plan_or_gap_that_is_none_is_told(files: list[str], option: str, value: str) -> None:
+    assert plan(files, option, value) in {2, 3}

@@ -8,7 +8,7 @@ from csched.domain.job import Job
 from csched.domain.plan import Placement, Plan
 from csched.domain.run import DispatchOrder, JobState, RunReport, Script
 from csched.domain.site import Fleet
-from csched.domain.snapshot import Snapshot
+from csched.domain.snapshot import Snapshot, StandingPlan
 from csched.placement.snapshots import assemble
 from csched.ports import CarbonSource, Dispatcher
 
@@ -31,6 +31,7 @@ class MemoryWorld:
     """Job -> attempt, of every job that was due."""
     _placements: dict[str, tuple[Job, Placement]] = field(default_factory=dict)
     _seen: Mapping[str, Job] = field(default_factory=dict)
+    _standing: StandingPlan | None = None
 
     def submit(self, job: Job) -> str:
         """Queue the job under the next free number."""
@@ -55,9 +56,11 @@ class MemoryWorld:
             self.slot_s,
             drained=self.drained,
             held=sorted(self.held),
+            standing=self._standing,
         )
 
     def commit(self, plan: Plan) -> Sequence[Placement]:
+        self._standing = StandingPlan.of(plan, self._standing)
         due = []
         for placement in plan.placements:
             job = self.jobs.get(placement.job)
