@@ -48,6 +48,7 @@ class Gangs:
             problem,
             row_slots=whole.row_slots,
             gpus_left=whole.gpus_left,
+            gpus_nominal=whole.gpus_nominal,
             power_left=whole.power_left,
             power_nominal=whole.power_nominal,
         )
