@@ -86,7 +86,8 @@ def reports(app: Application, site: Site, batch: ReportBatch) -> None:
     news = [News(report.attempt, report.version, report.model_dump(mode="json")) for report in batch.reports]
     mailboxes.keep_news(site, news)
     if batch.alarm is not None:
-        mailboxes.raise_alarm(site, batch.alarm.model_dump(mode="json"), f"alarm: {batch.alarm.message}")
+        alarm = batch.alarm
+        mailboxes.raise_alarm(site, alarm.model_dump(mode="json"), alarm.since, f"alarm: {alarm.message}")
 
 
 @router.post("/facts", status_code=204)

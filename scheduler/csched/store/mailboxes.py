@@ -5,6 +5,7 @@ What an order or a report says is nobody's business here: texts and documents ar
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import delete, update
@@ -162,11 +163,12 @@ class Mailboxes(Part):
             session.flush()
             return _record(row)
 
-    def raise_alarm(self, site: str, alarm: Document, told: str) -> None:
-        """Let the site take no new jobs until a person resumes it. The same alarm again changes nothing."""
+    def raise_alarm(self, site: str, alarm: Document, since: datetime, told: str) -> None:
+        """Let the site take no new jobs until a person resumes it. The same alarm again changes nothing, nor does one
+        that a person has looked into since."""
         with self._database.write() as session:
             row = _agent(session, site)
-            if row is None or row.alarm == alarm:
+            if row is None or row.alarm == alarm or (row.alarm_cleared is not None and since <= row.alarm_cleared):
                 return
             row.alarm = alarm
             session.merge(DrainRow(site=site, reason=told[:200], since=self._clock.now()))

@@ -187,6 +187,8 @@ def test_an_alarm_stops_the_site_until_a_person_resumes_it(core: Core) -> None:
     assert core.app.store.drains() == ()
     page = core.ask("GET", "/agents/essonne/orders", core.tokens["essonne"])
     assert OrderPage.model_validate_json(page.content).alarm_cleared is not None
+    core.report("essonne", alarm=alarm)
+    assert core.app.store.drains() == (), "an agent that has not heard of it yet repeats the alarm"
 
 
 def test_an_agent_that_knows_more_than_the_core_is_told_so(core: Core) -> None:

@@ -57,17 +57,13 @@ class Clerk:
             if found != attempt:
                 self.journal.keep(found)
 
-    def round(self, *, submit: bool = True) -> datetime | None:
-        """Do whatever is due; when there will be something again, None where only the cluster knows.
-
-        With `submit` false nothing new is submitted: an alarm stands.
-        """
+    def round(self, *, submit: bool = True) -> None:
+        """Do whatever is due. With `submit` false nothing new is submitted: an alarm stands."""
         now = self.clock.now()
         due = [attempt for attempt in self.journal.alive() if self._due(attempt, now, submit=submit)]
         listing = self._listing(due, now)
         work: Callable[[Attempt], None] = lambda attempt: self._advance(attempt, listing, submit=submit)  # noqa: E731
         self._each(work, due)
-        return self._next_time(now)
 
     def _each(self, work: Callable[[Attempt], None], due: Iterable[Attempt]) -> None:
         if self.at_once == 1:
@@ -137,14 +133,3 @@ class Clerk:
         for job in answer.value:
             by_name[job.name] = (*by_name.get(job.name, ()), job)
         return by_name
-
-    def _next_time(self, now: datetime) -> datetime | None:
-        """Of a step that waits; work that is left over from this round waits for nothing."""
-        times = []
-        for attempt in self.journal.alive():
-            step = attempts.next_step(attempt, now)
-            if isinstance(step, Rest):
-                times += [step.until] if step.until else []
-            else:
-                times.append(now)
-        return min(times, default=None)
