@@ -1,13 +1,13 @@
 """Slurm when it does not answer: a lost answer is unknown, an id is no name, and dependencies are csched's own."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import pytest
 
 from csched_slurm.cluster import ClusterJob, State
-from csched_slurm.transport import Done, JobRequest, Known, Ping, Refused, Submitted, Transport, Unknown
+from csched_slurm.transport import Done, JobChange, JobRequest, Known, Ping, Refused, Submitted, Transport, Unknown
 from slurm_lab.lab import Lab
 
 from .ways_in import command_line, rest
@@ -157,3 +157,24 @@ def test_segments_stay_within_a_domain_on_the_newer_slurm(slurm_2411: Lab) -> No
 
 def test_an_older_slurm_refuses_segments(commands: Transport) -> None:
     assert isinstance(commands.submit(_request(segment=2)), Refused)
+
+
+def test_an_operator_may_not_write_an_admin_comment(slurm_lab: Lab, commands: Transport) -> None:
+    answer = commands.submit(_request())
+    assert isinstance(answer, Submitted)
+    change = JobChange(admin_comment="csched:id=1")
+    slurm_lab.run(CLUSTER, ["sacctmgr", "-i", "modify", "user", "csched", "set", "AdminLevel=Operator"])
+    try:
+        assert _settles(lambda: isinstance(commands.update(answer.job_id, change), Refused))
+        assert commands.update(answer.job_id, JobChange(name="mine")) == Done()
+    finally:
+        slurm_lab.run(CLUSTER, ["sacctmgr", "-i", "modify", "user", "csched", "set", "AdminLevel=Administrator"])
+    assert _settles(lambda: commands.update(answer.job_id, change) == Done())
+
+
+def _settles(is_true: Callable[[], bool], within_s: float = 20) -> bool:
+    """slurmdbd tells the controllers of a change a moment later."""
+    end = time.monotonic() + within_s
+    while not is_true() and time.monotonic() < end:
+        time.sleep(0.2)
+    return is_true()
