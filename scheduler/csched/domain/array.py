@@ -34,3 +34,15 @@ class ArrayTask(Value):
     lowest: int
     highest: int
     step: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a task finds in its environment, under Slurm's names."""
+        return {
+            "SLURM_ARRAY_JOB_ID": self.job,
+            "SLURM_ARRAY_TASK_ID": str(self.task),
+            "SLURM_ARRAY_TASK_COUNT": str(self.count),
+            "SLURM_ARRAY_TASK_MIN": str(self.lowest),
+            "SLURM_ARRAY_TASK_MAX": str(self.highest),
+            "SLURM_ARRAY_TASK_STEP": str(self.step),
+        }

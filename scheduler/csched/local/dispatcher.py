@@ -182,22 +182,8 @@ def own_environment(order: DispatchOrder) -> dict[str, str]:
         "SLURM_GPUS": str(order.gpus),
         "CSCHED_JOB_ID": order.job,
         "CSCHED_SITE": order.site,
-        **_array_environment(order),
+        **(order.array.environment if order.array else {}),
         **_parts_environment(order),
-    }
-
-
-def _array_environment(order: DispatchOrder) -> dict[str, str]:
-    task = order.array
-    if task is None:
-        return {}
-    return {
-        "SLURM_ARRAY_JOB_ID": task.job,
-        "SLURM_ARRAY_TASK_ID": str(task.task),
-        "SLURM_ARRAY_TASK_COUNT": str(task.count),
-        "SLURM_ARRAY_TASK_MIN": str(task.lowest),
-        "SLURM_ARRAY_TASK_MAX": str(task.highest),
-        "SLURM_ARRAY_TASK_STEP": str(task.step),
     }
 
 

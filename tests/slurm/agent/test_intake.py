@@ -62,6 +62,7 @@ def start(sequence: int = 1, **more: object) -> StartOrder:
         "name": "train",
         "owner": more.pop("owner", "ada"),
         "account": more.pop("account", None),
+        "parts": more.pop("parts", 1),
         "script": Script(
             body="#!/bin/sh\n",
             work_dir="/",
@@ -105,6 +106,7 @@ def test_an_order_becomes_an_intent_and_a_request_on_disk(intake: Intake) -> Non
         ({"owner": "dan"}, "NoAccount"),
         ({"account": "health"}, "NoAccount"),
         ({"options": ["--qos=urgent"]}, "NoAccount"),
+        ({"parts": 2}, "JobConstraint"),
         ({"options": ["--uid=0"]}, "JobConstraint"),
         ({"options": ["--nodelist=e1"]}, "JobConstraint"),
         ({"options": ["-Mbologna"]}, "JobConstraint"),

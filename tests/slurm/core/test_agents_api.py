@@ -13,8 +13,9 @@ from fastapi import FastAPI
 
 from csched.api.application import create_api
 from csched.app import App
+from csched.domain.array import ArrayTask
 from csched.domain.job import Job
-from csched.domain.run import JobState, Script
+from csched.domain.run import DispatchOrder, JobState, Script
 from csched.keys import generate_key, read_trust
 from csched.settings import Settings
 from csched.testing.planner import everything_at
@@ -91,6 +92,29 @@ def test_an_order_waits_for_its_site_alone_and_comes_signed_and_whole(core: Core
     assert order.policy_digest == core.app.policies.digest
     assert core.orders("bologna") == []
     assert core.orders("essonne", after=1) == []
+
+
+def test_a_task_of_an_array_knows_which_it_is(core: Core) -> None:
+    core.start("essonne")
+    (order,) = core.orders("essonne")
+    assert isinstance(order, StartOrder)
+    told = DispatchOrder(
+        job="7",
+        attempt="b" * 32,
+        name="train",
+        user="ada",
+        site="essonne",
+        partition=order.placement.partition,
+        gpus=4,
+        time_limit_s=600,
+        script=order.job.script,
+        array=ArrayTask(job="5", task=2, count=3, lowest=0, highest=2, step=1),
+    )
+    core.app.dispatcher.dispatch(told)
+    task = core.orders("essonne")[-1]
+    assert isinstance(task, StartOrder)
+    environment = task.job.script.environment
+    assert (environment["SLURM_ARRAY_TASK_ID"], environment["CSCHED_JOB_ID"]) == ("2", "7")
 
 
 def test_a_token_opens_its_own_site_and_nothing_else(core: Core) -> None:

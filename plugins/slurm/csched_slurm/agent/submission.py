@@ -55,6 +55,8 @@ def request_of(order: StartOrder, identities: IdentityMap, facts: ClusterFacts) 
     who = identities.resolve(job.owner, job.account, _value_of("qos", job.script.options))
     if isinstance(who, NoAccount):
         raise Unfit(ReasonCode.NO_ACCOUNT, who.message)
+    if job.parts > 1:
+        raise Unfit(ReasonCode.JOB_CONSTRAINT, "jobs of several parts are not handed to Slurm clusters yet")
     on_blocks = facts.topology_plugin == "topology/block"
     try:
         return JobRequest(

@@ -164,5 +164,12 @@ def _job(order: DispatchOrder) -> OrderJob:
         tenant=order.tenant,
         account=order.account,
         data_class=order.data_class,
-        script=order.script,
+        parts=max(1, len(order.components)),
+        script=order.script.model_copy(update={"environment": _environment(order)}),
     )
+
+
+def _environment(order: DispatchOrder) -> dict[str, str]:
+    """What the user named, and what the job may know of itself that the site's Slurm does not."""
+    array = order.array.environment if order.array else {}
+    return {**order.script.environment, **array, "CSCHED_JOB_ID": order.job, "CSCHED_SITE": order.site}

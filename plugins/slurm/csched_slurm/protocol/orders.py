@@ -36,6 +36,8 @@ class OrderJob(Value):
     account: str | None = Field(default=None, max_length=64)
     """A wish; the site's table says which accounts the user may charge."""
     data_class: DataClass | None = None
+    parts: int = Field(default=1, ge=1)
+    """Above 1 for a heterogeneous job."""
     script: Script
 
 
