@@ -209,12 +209,14 @@ def test_the_verdict_is_what_a_second_reader_makes_of_rules_and_exceptions(data,
     written = [{"id": f"e{number}", **each} for number, each in enumerate(drawn)]
     facts = data.draw(st.lists(sites(), min_size=2, max_size=2))
     files = {**sources(rules), **{f"exceptions/{each['id']}.yaml": json.dumps(each) for each in written}}
-    one, oracle = job(columns), Oracle(GROUPS, TENANTS, written)
+    places = [{**each, "id": f"s{number}"} for number, each in enumerate(facts)]
+    one, oracle = job(columns), Oracle(GROUPS, TENANTS, written, places)
     for number, verdict in enumerate(load_sources(files).screen([one], fleet(facts), NOW)[one.job]):
         site = {**facts[number], "id": verdict.site}
-        assert verdict.allowed == oracle.allows_until(rules, columns, site, NOW, NOW)
+        allowed = verdict.allowed and not any(ban.forbids(NOW) for ban in verdict.bans)
+        assert allowed == oracle.allows_until(rules, columns, site, NOW, NOW)
         end = min(NOW + timedelta(hours=hours), verdict.latest_end or NOW + timedelta(days=60))
-        if verdict.allowed:
+        if allowed:
             assert oracle.allows_until(rules, columns, site, NOW, end)
         if verdict.exceptions and verdict.latest_end is not None:
             assert min(use.until for use in verdict.exceptions) >= verdict.latest_end
