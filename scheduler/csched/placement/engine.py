@@ -26,9 +26,11 @@ from csched.placement.standing import moves_kg, standing
 
 FEW_JOBS = 32
 """Up to here numpy has planned before the kernels are loaded."""
-MOST_PROVEN_COLUMNS = 200_000
+MOST_PROVEN_COLUMNS = 100_000
 PROOF_S_PER_WORK, MOST_PROOF_S = 0.01, 20.0
 """CP-SAT's deterministic seconds for a unit of work, and at most."""
+NEARLY_ALL = 0.95
+"""Of the time: a solver that stops at its limit stops a little before it."""
 LEAST_PROOF_S = 0.1
 """With less time left a proof is not begun."""
 COMPILED = "prices, squeaky wheel, descent, ruin and recreate"
@@ -77,8 +79,9 @@ def _together(problem: Problem, ties: Ties, budget: SolveBudget, watch: Watch) -
         arranged = settle(alone, ties, found.schedule, penalty_kg, watch)
     if ties.gangs:
         return arranged, found
-    proven = _with_proof(problem, replace(found, schedule=arranged.schedule), budget, watch)
-    if proven.schedule is not found.schedule:
+    settled = replace(found, schedule=arranged.schedule)
+    proven = _with_proof(problem, settled, budget, watch)
+    if proven.schedule is not settled.schedule:
         other = settle(alone, ties, proven.schedule, penalty_kg, watch)
         arranged = min(arranged, other, key=lambda each: each.total_kg(penalty_kg))
     return arranged, proven
@@ -164,6 +167,7 @@ def _proven(problem: Problem, found: Solution, budget: SolveBudget, watch: Watch
 
     work = MOST_PROOF_S if budget.work is None else min(PROOF_S_PER_WORK * budget.work, MOST_PROOF_S)
     proof = prove(oracle, candidates, found.schedule, work=work, watch=watch, seed=budget.seed)
+    watch.over(NEARLY_ALL)  # remembered where the clock ended the proof
     if proof is None:
         return found
     if Board.of(problem, proof.schedule).valid:
