@@ -54,7 +54,7 @@ def test_a_recorded_process_whose_pid_is_anothers_is_not_ended(tmp_path: Path) -
 @pytest.mark.slurm
 def test_a_killed_part_is_started_again(slurm_lab: Lab) -> None:
     before = set(slurm_lab.names())
-    for name in ("bologna-slurmctld", "bologna-b1", "bologna-slurmrestd-jwt", "slurmdbd-22.05"):
+    for name in ("bologna-slurmctld", "bologna-b1", "bologna-slurmrestd-jwt"):
         slurm_lab.kill(name)
         assert name not in slurm_lab.names()
         slurm_lab.start(name)
