@@ -9,7 +9,6 @@ import sys
 
 import cedarpy  # noqa: F401
 import cryptography  # noqa: F401
-import hypothesis.strategies  # noqa: F401
 import numpy as np  # noqa: F401
 import pydantic  # noqa: F401
 import pytest
@@ -26,7 +25,19 @@ def survives(folder: str, tests: list[str]) -> bool:
         os.dup2(silence, 1)
         os.dup2(silence, 2)
         sys.path.insert(0, folder)
-        options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", "--hypothesis-seed=0"]
+        options = [
+            "-W",
+            "ignore::pytest.PytestAssertRewriteWarning",
+            "-q",
+            "-x",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:xdist",
+            "-p",
+            "no:randomly",
+            "--hypothesis-seed=0",
+        ]
         paths = ["scheduler", folder, "sim", "plugins/slurm", "tests/policies"]
         os._exit(int(pytest.main([*options, "--timeout=120", "-o", f"pythonpath={' '.join(paths)}", *tests])))
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

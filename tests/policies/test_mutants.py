@@ -35,6 +35,7 @@ NOTICING = (
 )
 """The quickest first: the first that fails ends the run."""
 LEAST_KILLED = 0.95
+UNCHANGED = "no mistake at all"
 SAMPLED = 8
 
 
@@ -62,8 +63,9 @@ def nursery() -> Iterator["subprocess.Popen[str]"]:
 def alive(folder: Path, tried: Sequence[tuple[str, str, str]]) -> list[str]:
     """Mutants that the tests do not notice."""
     found = []
+    unchanged = (EVALUATOR[0], UNCHANGED, (PACKAGE / f"{EVALUATOR[0]}.py").read_text("utf-8"))
     with nursery() as process:
-        for number, (module, what, mutated) in enumerate(tried):
+        for number, (module, what, mutated) in enumerate([unchanged, *tried]):
             copy = folder / f"{module}-{number}"
             shutil.copytree(PACKAGE, copy / "csched_policies", ignore=shutil.ignore_patterns("__pycache__"))
             (copy / "csched_policies" / f"{module}.py").write_text(mutated, encoding="utf-8")
@@ -74,7 +76,9 @@ def alive(folder: Path, tried: Sequence[tuple[str, str, str]]) -> list[str]:
             process.stdin.flush()
             answer = process.stdout.readline().strip()
             assert answer in {"0", "1"}, f"the run against {module}: {what} ended without an answer"
-            if answer == "1":
+            if what == UNCHANGED:
+                assert answer == "1", "the tests fail without any mistake, so they would notice none"
+            elif answer == "1":
                 found.append(f"{module}: {what}")
             shutil.rmtree(copy)
     return found
