@@ -31,7 +31,6 @@ NOTICING = (
     "evidence",
     "typos",
     "datasets",
-    "verdicts",
 )
 """The quickest first: the first that fails ends the run."""
 LEAST_KILLED = 0.95
