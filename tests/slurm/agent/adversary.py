@@ -110,6 +110,8 @@ class BadSlurm:
     starts: Counter[str] = field(default_factory=Counter)
     """Attempt -> how often its processes were started."""
     kills: int = 0
+    busy: bool = False
+    """Nothing can start."""
     _now: Controller = field(default_factory=Controller)
     _past: list[tuple[datetime, Controller]] = field(default_factory=list)
     _books: dict[tuple[int, datetime], AccountedJob] = field(default_factory=dict)
@@ -295,7 +297,7 @@ class BadSlurm:
         now = self.clock.now()
         changed = False
         for job in list(self._now.jobs.values()):
-            if job.state is State.PENDING and not job.held:
+            if job.state is State.PENDING and not job.held and not self.busy:
                 job.state, job.start = State.RUNNING, now
                 self.starts[job.attempt] += 1
                 self._books[job.id, job.submit] = job.booked(self.cluster)

@@ -190,14 +190,27 @@ def test_an_order_that_ran_out_while_the_job_was_held_is_cancelled_and_given_bac
 
 
 def test_what_the_owner_does_at_the_site_is_an_order(place: Place) -> None:
+    place.slurm.busy = True
     place.order()
-    place.until(lambda attempt: attempt.stage is Stage.RELEASED)
+    place.until(lambda attempt: attempt.free)
     place.slurm.hold(1)
+    place.slurm.busy = False
     place.live(600)
     assert (place.attempt().state, place.slurm.starts) == (JobState.CONFIGURING, {})
     assert place.attempt().message == "held at the site by its owner or an admin"
     assert place.slurm.owner_cancels("a")
     assert place.until(ended).state is JobState.CANCELLED
+
+
+def test_a_release_alone_may_be_forgotten_while_the_name_is_not(place: Place) -> None:
+    """The controller had the one on disk when it was killed, and not yet the other."""
+    place.slurm.busy = True
+    place.order()
+    place.until(lambda attempt: attempt.stage is Stage.RELEASED)
+    place.slurm.hold(1)
+    place.slurm.busy = False
+    assert place.until(ended).state is JobState.COMPLETED
+    assert place.slurm.starts == {"a": 1}
 
 
 def test_nothing_is_concluded_while_accounting_does_not_answer(place: Place) -> None:

@@ -76,6 +76,9 @@ class Attempt(Value):
     """It bears its owner's name again."""
     releases: int = 0
     """How often the cluster was asked to let it go. Above 0 it may have run, and is never submitted anew."""
+    free: bool = False
+    """Seen without any hold, long enough after it was let go that the controller cannot forget it. From then on a hold
+    is somebody's order; before, it is a release that a killed controller has lost."""
     cancel: bool = False
     expired: bool = False
     """To be cancelled because its order has run out: then it goes back to the core."""

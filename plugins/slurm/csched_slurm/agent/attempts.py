@@ -60,8 +60,10 @@ def _look(attempt: Attempt) -> Step:
 
 
 def _let_go(attempt: Attempt) -> Step:
-    if attempt.stage is Stage.HELD:
-        return AskAccounts() if attempt.releases and attempt.empty_looks else LookUp()
+    if attempt.stage is Stage.HELD and not attempt.releases:
+        return LookUp()
+    if attempt.stage is Stage.HELD and attempt.empty_looks:
+        return AskAccounts()
     if attempt.answered and not (attempt.cancel or attempt.expired):
         return Release() if attempt.named else Rename()
     return Inspect()
@@ -185,10 +187,17 @@ def after_inspect(attempt: Attempt, answer: Answer[ClusterJob | None], now: date
         if attempt.stage is Stage.RELEASED:
             return _wait(attempt, now, timing.retry_s)  # reconciling finds out what became of it
         return _missing(attempt, now)
-    if job.state.ended or (attempt.stage is Stage.RELEASING and not job.held):
+    return _known_by_id(attempt, job, now, timing)
+
+
+def _known_by_id(attempt: Attempt, job: ClusterJob, now: datetime, timing: Timing) -> Attempt:
+    free = attempt.stage is not Stage.RELEASED and (not job.held or _launch_failed(job))
+    if job.state.ended or free:
         return observed(_to(attempt, Stage.RELEASED, now), job, now, timing)
     if attempt.cancel or attempt.expired:
         return attempt.model_copy(update={"duplicates": (job.id,)})
+    if attempt.stage is Stage.HELD:
+        return _read_back(attempt, now)
     return attempt.model_copy(update={"answered": True, "named": job.admin_comment == attempt.mark})
 
 
@@ -218,6 +227,8 @@ def observed(attempt: Attempt, job: ClusterJob, now: datetime, timing: Timing) -
     if job.state.ended:
         ran = Run(job.state, job.exit_code, job.start, job.end, tuple(share.node for share in job.nodes))
         return _over(attempt, ran, now, settled="COMPLETING" not in job.flags)
+    if not job.held and not attempt.free and now >= attempt.since + timedelta(seconds=timing.read_back_s):
+        attempt = attempt.model_copy(update={"free": True})
     nodes = tuple(share.node for share in job.nodes) or None
     if job.state is not State.PENDING:
         return attempt.model_copy(
@@ -225,7 +236,7 @@ def observed(attempt: Attempt, job: ClusterJob, now: datetime, timing: Timing) -
         )
     if _launch_failed(job):
         return _lost_track(attempt, "the cluster lost its record of the run: it may have run, in part or to its end")
-    if job.held and job.name == attempt.name:  # our own changes are gone: the controller was set back
+    if job.held and attempt.releases and (job.name == attempt.name or not attempt.free):  # the controller was set back
         if attempt.state is JobState.RUNNING:
             return _lost_track(attempt, "the cluster set the job back while it ran")
         return _held(attempt, job.id, now, timing.settle_s)
