@@ -125,6 +125,7 @@ def snapshots(draw: st.DrawFn, most_jobs: int = 8) -> Snapshot:
             draw(st.sampled_from([-0.5, 0.3, 1.0, 4.2, 40])),
             site="site0",
             likely_h=draw(st.sampled_from([None, None, -1.0, 0.6, 3.0])),
+            since_h=draw(st.sampled_from([None, None, 0.5, 2.1])),
         )
         for index in range(draw(st.integers(0, 2)))
     ]

@@ -186,9 +186,11 @@ def slots_held(view: Snapshot, job: Job, part: Partition) -> int:
 
 
 def runs(view: Snapshot, job: Occupation, slot: int) -> bool:
-    """In this slot for sure, and in later ones until it likely has ended."""
+    """In the slot in which it begins for sure, and in later ones until it likely has ended."""
     until = min(job.until, job.likely_until or job.until)
-    return slot == 0 or view.now + timedelta(seconds=slot * view.slot_s) < until
+    begun_s = 0.0 if job.since is None else max(0.0, (job.since - view.now).total_seconds())
+    first = begun_s // view.slot_s
+    return slot == first or (slot > first and view.now + timedelta(seconds=slot * view.slot_s) < until)
 
 
 def cap_kw(view: Snapshot, site: Site, slot: int) -> float:

@@ -17,7 +17,7 @@ from csched.domain.verdict import Reason
 
 
 class Occupation(Value):
-    """What a dispatched or running job holds, until its time limit runs out."""
+    """What a job that this plan leaves as it is holds until its time limit runs out: dispatched, running, or announced."""
 
     job: Slug
     site: Slug
@@ -25,6 +25,8 @@ class Occupation(Value):
     reservation: Slug | None = None
     gpus_held: int = Field(ge=0, le=MOST_GPUS)
     it_kw: float = Field(ge=0, le=MOST_KW)
+    since: Instant | None = None
+    """The announced start of a job that does not run yet; null: it holds already."""
     until: Instant
     """When its time limit runs out."""
     likely_until: Instant | None = None
@@ -32,6 +34,8 @@ class Occupation(Value):
     null counts to the limit."""
     array: Slug | None = None
     """The array it is a task of."""
+    nodes: tuple[str, ...] | None = None
+    """Nodes that it has, called as in a plan; null: nobody has told."""
 
     @property
     def room(self) -> str:
@@ -159,3 +163,5 @@ class SolveBudget(Value):
     gap: float | None = Field(default=None, ge=0)
     """Close enough: the search ends once the plan is proven within this share of the best."""
     seed: int = Field(default=0, ge=0, lt=2**31)
+    resident: bool = False
+    """The process plans again and again: the compiled kernels are loaded for small plans, too."""

@@ -27,8 +27,9 @@ class Arrays:
         self._at_once: dict[str, Ints] = defaultdict(lambda: np.zeros(problem.start_slots, dtype=np.int64))
         for task in problem.snapshot.running:
             if task.array in self.limit:
+                since_s = 0.0 if task.since is None else max(0.0, (task.since - problem.now).total_seconds())
                 slots = -(-(task.until - problem.now).total_seconds() // problem.slot_s)
-                self._at_once[str(task.array)][: int(slots)] += 1
+                self._at_once[str(task.array)][int(since_s // problem.slot_s) : int(slots)] += 1
 
     @property
     def jobs(self) -> Ints:

@@ -429,9 +429,9 @@ class _Check:
         return math.fsum(prices[slot] * max(0.0, self.space.cap_kw(site, slot) - running.at(slot)) for slot in priced)
 
     def _possible(self, job: Job, key: str, slots: Slots) -> npt.NDArray[np.bool_]:
-        """Starts for which running jobs leave enough. They only end: without edges, least is left at the start."""
+        """Starts for which running jobs leave enough. Where they only end, least is left at the start."""
         space, place = self.space, self.space.places[key]
-        if space.edges(key):
+        if space.edges(key) or key in space.begins:
             possible = np.array(
                 [space.enough_gpus(job, key, slot, beside_running=True) for slot in slots.tolist()], bool
             )

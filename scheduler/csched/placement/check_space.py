@@ -108,7 +108,8 @@ class Space:
         place = self.places[key]
         end = slot + self.slots_held(job, place)
         running = self.running_gpus(key) if beside_running else Profile()
-        slots = [slot, *(each for each in self.edges(key) if slot < each < end)]
+        edges = (*self.edges(key), *self.begins.get(key, ())) if beside_running else self.edges(key)
+        slots = [slot, *(each for each in edges if slot < each < end)]
         return all(place.held(job) <= self.gpus(key, each) - running.at(each) for each in slots)
 
     # --- power -------------------------------------------------------------------------------------------------
@@ -133,10 +134,11 @@ class Space:
             return True
         kw, end = place.kw(job), slot + self.slots_held(job, place)
         running = self.running_kw(place.site) if beside_running else Profile()
-        slots = [slot, *(each for each in self.cap_slots(place.site) if slot < each < end)]
+        begins = self.begins.get(place.site.id, ()) if beside_running else ()
+        slots = [slot, *(each for each in (*self.cap_slots(place.site), *begins) if slot < each < end)]
         return all(kw <= (self.cap_kw(place.site, each) - running.at(each)) * (1 + TOLERANCE) for each in slots)
 
-    # --- what runs ---------------------------------------------------------------------------------------------
+    # --- what runs, and what this plan leaves as announced -----------------------------------------------------
 
     def running_gpus(self, key: str) -> "Profile":
         """What was running before this plan may exceed a place that has shrunk; no plan can help that."""
@@ -152,13 +154,24 @@ class Space:
         self.add_running(gpus, kw)
         return gpus, kw
 
+    @cached_property
+    def begins(self) -> Mapping[str, tuple[int, ...]]:
+        """By place and by site, the slots in which something begins that does not run yet."""
+        begins: dict[str, set[int]] = defaultdict(set)
+        for held in self.snapshot.running:
+            if held.since is not None:
+                begins[held.room].add(self.slot(held.since))
+                begins[held.site].add(self.slot(held.since))
+        return {key: tuple(sorted(slots)) for key, slots in begins.items()}
+
     def add_running(self, gpus: Mapping[str, "Profile"], kw: Mapping[str, "Profile"]) -> None:
-        """GPUs by place and kW by site of what runs: each at least now, and later until it likely has ended."""
+        """GPUs by place and kW by site of what runs: each at least a slot, and later until it likely has ended."""
         for held in self.snapshot.running:
             until = held.until if held.likely_until is None else min(held.until, held.likely_until)
-            end = max(1, math.ceil((until - self.now).total_seconds() / self.snapshot.slot_s))
-            gpus[held.room].add(0, end, held.gpus_held)
-            kw[held.site].add(0, end, held.it_kw)
+            start = 0 if held.since is None else max(0, self.slot(held.since))
+            end = max(start + 1, math.ceil((until - self.now).total_seconds() / self.snapshot.slot_s))
+            gpus[held.room].add(start, end, held.gpus_held)
+            kw[held.site].add(start, end, held.it_kw)
 
 
 class Profile:

@@ -102,7 +102,9 @@ class Together:
             held = self._placed.get(name)
             return NEVER if held is None else max(soon, held.start if begun else held.until)
         if name in self._running:
-            return self._snapshot.now if begun else max(soon, self._running[name].until)
+            awaited = self._running[name]
+            begins = self._snapshot.now if awaited.since is None else max(soon, awaited.since)
+            return begins if begun else max(soon, awaited.until)
         state = self._snapshot.ended.get(name)
         wanted = {
             DependencyKind.AFTEROK: state is JobState.COMPLETED,
@@ -126,7 +128,7 @@ class Together:
         """Spans in which tasks of each limited array hold GPUs, the running ones first."""
         spans: dict[str | None, _Spans] = defaultdict(_Spans)
         for task in self._snapshot.running:
-            spans[task.array].add(self._snapshot.now, task.until)
+            spans[task.array].add(task.since or self._snapshot.now, task.until)
         for name, held in self._placed.items():
             spans[self._jobs[name].array].add(held.start, held.until)
         return spans

@@ -50,7 +50,7 @@ class Dependencies:
         """`hold`: slots that each job holds in each room; shape (J, P)."""
         self._problem, self._hold = problem, hold
         self._index = {job.job: index for index, job in enumerate(problem.jobs)}
-        self._until = {held.job: held.until for held in problem.snapshot.running}
+        self._running = {held.job: held for held in problem.snapshot.running}
         self.before: dict[int, list[Wait]] = defaultdict(list)
         """Job -> pending jobs that it waits for."""
         self.behind: dict[int, list[Wait]] = defaultdict(list)
@@ -72,9 +72,10 @@ class Dependencies:
             self.before[index].append(Wait(self._index[name], begun))
             self.behind[self._index[name]].append(Wait(index, begun))
             self._no_sooner(index, 1)
-        elif name in self._until:
-            if not begun:
-                elapsed_s = (self._until[name] - self._problem.now).total_seconds()
+        elif name in self._running:
+            met = self._running[name].since if begun else self._running[name].until
+            if met is not None:
+                elapsed_s = (met - self._problem.now).total_seconds()
                 self._no_sooner(index, max(1, math.ceil(elapsed_s / self._problem.slot_s)))
         elif why := self._unmet(dependency.kind, name):
             self.never.setdefault(index, because(why, name))

@@ -56,6 +56,7 @@ class Timeline:
         for reservation in self._snapshot.fleet.reservations:
             yield math.floor(self._slots(reservation.from_))
             yield math.floor(self._slots(reservation.to))
+        yield from (math.floor(self._slots(held.since)) for held in self._snapshot.running if held.since is not None)
 
     def _touched(self, reservation: Reservation) -> Flags:
         """Rows some part of which is in the reservation; shape (R,)."""
@@ -101,19 +102,37 @@ class Timeline:
     def _subtract_running(self) -> None:
         room_of = {room.key: index for index, room in enumerate(self._rooms)}
         site_of = {site.id: index for index, site in enumerate(self._snapshot.fleet.sites)}
-        for held in self._snapshot.running:
-            busy = self.row_slots < self._held_slots(held)
-            if held.room in room_of:
-                self.gpus_left[room_of[held.room]] -= np.where(busy, held.gpus_held, 0)
-            if held.site in site_of:
-                self.power_left[site_of[held.site]] -= np.where(busy, power_units(held.it_kw), 0)
+        running = self._snapshot.running
+        spans = np.array([self._span(held) for held in running], dtype=np.int64).reshape(-1, 2)
+        rows = np.searchsorted(self.row_slots, spans)
+        gpus = [held.gpus_held for held in running]
+        power = [power_units(held.it_kw) for held in running]
+        self.gpus_left -= _in_use(self.gpus_left, [room_of.get(held.room) for held in running], rows, gpus)
+        self.power_left -= _in_use(self.power_left, [site_of.get(held.site) for held in running], rows, power)
         np.maximum(self.gpus_left, 0, out=self.gpus_left)
         np.maximum(self.power_left, 0, out=self.power_left)
         self.power_left[self.power_nominal == UNCAPPED] = UNCAPPED
 
-    def _held_slots(self, held: Occupation) -> int:
-        """What runs now holds at least this slot, however long ago it should have ended."""
-        return max(1, math.ceil(self._slots(held.counted_until)))
+    def _span(self, held: Occupation) -> tuple[int, int]:
+        """First slot, and one past the last. It holds one at least, however long ago it should have ended."""
+        begin = 0 if held.since is None else max(0, math.floor(self._slots(held.since)))
+        return begin, max(begin + 1, math.ceil(self._slots(held.counted_until)))
+
+
+def _in_use(left: Ints, where: Sequence[int | None], rows: Ints, amounts: Sequence[int]) -> Ints:
+    """What is held in each row, in the shape of `left`.
+
+    Args:
+        where: first index into `left`; None for what is held nowhere that counts.
+        rows: first row, and one past the last; shape (n, 2).
+    """
+    change = np.zeros((left.shape[0], left.shape[1] + 1), dtype=np.int64)
+    for index, (begin, end), amount in zip(where, rows.tolist(), amounts, strict=True):
+        if index is not None:
+            change[index, begin] += amount
+            change[index, end] -= amount
+    in_use: Ints = change.cumsum(axis=1)[:, :-1]
+    return in_use
 
 
 _FOREVER = np.int64(2**40)

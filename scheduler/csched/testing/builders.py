@@ -68,15 +68,26 @@ def outlook(
 
 
 def occupation(
-    name: str, gpus: int, hours: float, *, site: str = "alpha", kw: float | None = None, likely_h: float | None = None
+    name: str,
+    gpus: int,
+    hours: float,
+    *,
+    site: str = "alpha",
+    kw: float | None = None,
+    likely_h: float | None = None,
+    since_h: float | None = None,
 ) -> Occupation:
-    """A running job on partition `gpu` that may last `hours` from MONDAY on, and likely lasts `likely_h`."""
+    """A job on partition `gpu` that may last until `hours` after MONDAY, and likely lasts `likely_h`.
+
+    It runs, or is announced to begin at `since_h`.
+    """
     return Occupation(
         job=name,
         site=site,
         partition="gpu",
         gpus_held=gpus,
         it_kw=gpus if kw is None else kw,
+        since=None if since_h is None else MONDAY + timedelta(hours=since_h),
         until=MONDAY + timedelta(hours=hours),
         likely_until=None if likely_h is None else MONDAY + timedelta(hours=likely_h),
     )
