@@ -25,7 +25,7 @@ from csched.placement.settle import settle
 from csched.placement.standing import moves_kg, standing
 
 FEW_JOBS = 32
-"""Up to here numpy has planned before the kernels are loaded."""
+"""Up to here numpy has planned before the kernels are loaded; where they stay loaded it has not."""
 MOST_PROVEN_COLUMNS = 100_000
 PROOF_S_PER_WORK, MOST_PROOF_S = 0.01, 20.0
 """CP-SAT's deterministic seconds for a unit of work, and at most."""
@@ -92,7 +92,8 @@ def _solution(problem: Problem, budget: SolveBudget, watch: Watch) -> Solution:
 
 
 def _searched(problem: Problem, budget: SolveBudget, watch: Watch) -> Solution:
-    return _compiled(problem, budget, watch) if len(problem.jobs) > FEW_JOBS else _plain(problem, watch)
+    few = len(problem.jobs) <= FEW_JOBS and not budget.resident
+    return _plain(problem, watch) if few else _compiled(problem, budget, watch)
 
 
 def _with_proof(problem: Problem, found: Solution, budget: SolveBudget, watch: Watch) -> Solution:

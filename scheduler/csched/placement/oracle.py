@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -30,6 +31,31 @@ class Oracle:
 
     def costs_kg(self, jobs: Ints) -> Floats:
         """True costs of all starts, infinite where not allowed; shape (len(jobs), P, H)."""
+        return self._few_costs_kg[jobs] if self._few else self._costs_kg(jobs)
+
+    def reduced_kg(self, jobs: Ints, held: "HeldPrices") -> Floats:
+        """Costs with prices, infinite where too few GPUs are left; shape (len(jobs), P, H)."""
+        problem, hold = self.problem, self._hold_of[jobs]
+        total = self._few_possible_kg[jobs] if self._few else self._possible_kg(jobs)
+        total += problem.gpus_held[jobs][:, :, None] * held.gpu[hold, self._rooms]
+        if held.power is not None:
+            total += problem.power[jobs][:, :, None] * held.power[hold, problem.room_site]
+        return total
+
+    @property
+    def _few(self) -> bool:
+        """Whether what no price changes is kept: of more jobs that would be too much."""
+        return len(self.problem.jobs) <= CHUNK_JOBS
+
+    @cached_property
+    def _few_costs_kg(self) -> Floats:
+        return self._costs_kg(np.arange(len(self.problem.jobs)))
+
+    @cached_property
+    def _few_possible_kg(self) -> Floats:
+        return self._possible_kg(np.arange(len(self.problem.jobs)))
+
+    def _costs_kg(self, jobs: Ints) -> Floats:
         problem = self.problem
         runs, run_of = np.unique(problem.runtime_s[jobs], return_inverse=True)
         total: Floats = problem.integrals(runs)[self._rooms, run_of]
@@ -39,13 +65,9 @@ class Oracle:
         total[~problem.allowed_starts(jobs)] = np.inf
         return total
 
-    def reduced_kg(self, jobs: Ints, held: "HeldPrices") -> Floats:
-        """Costs with prices, infinite where too few GPUs are left; shape (len(jobs), P, H)."""
-        problem, hold = self.problem, self._hold_of[jobs]
-        total = self.costs_kg(jobs)
-        total += problem.gpus_held[jobs][:, :, None] * held.gpu[hold, self._rooms]
-        if held.power is not None:
-            total += problem.power[jobs][:, :, None] * held.power[hold, problem.room_site]
+    def _possible_kg(self, jobs: Ints) -> Floats:
+        """True costs, infinite where too few GPUs are left, too."""
+        problem, total = self.problem, self.costs_kg(jobs)
         for room in np.flatnonzero((problem.gpus_held[jobs] > self._fewest_gpus).any(axis=0)):
             free = problem.free_slots(problem.gpus_left[room], problem.gpus_held[jobs, room])
             total[:, room][free < problem.hold_slots[jobs, room, None]] = np.inf

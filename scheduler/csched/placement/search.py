@@ -159,19 +159,23 @@ class Search:
 
 
 def load_kernels(problem: Problem) -> None:
-    """Have all kernels ready for such problems: from numba's cache in a moment, the first time by compiling them.
+    """Have all kernels ready, once in a process: from numba's cache in a moment, the first time by compiling them.
 
-    Compiling takes many seconds, hence it is logged.
+    Compiling takes many seconds, hence it is logged. They are the same for every problem; this one is to try them on.
     """
+    if _Compiling.done:
+        return
     with install_listener("numba:compile", _Compiling()):
         search = Search(problem.part(np.arange(min(2, len(problem.jobs))), problem.gpus_left, problem.power_left))
         search.answer(Prices.zero(search.problem))
         schedule = search.squeak(search.true, search.true, 1)
         search.polish(search.true, search.true, schedule, 1, np.random.default_rng(0))
+    _Compiling.done = True
 
 
 class _Compiling(Listener):
     told = False
+    done = False
 
     def on_start(self, _event: object) -> None:
         if not _Compiling.told:
