@@ -156,6 +156,14 @@ class Job(Value):
     countries: tuple[Country, ...] = ()
     """Countries the user allows; empty is any. A wish only narrows what policy allows."""
     pattern: Pattern | None = None
+    model_params_b: float | None = Field(default=None, gt=0, le=1_000_000)
+    """Parameters of the model in billions; with the degrees below it says what a split over NVLink domains costs."""
+    tensor_parallel: int | None = Field(default=None, ge=1, le=4096)
+    """Megatron's tensor-model-parallel-size: so many GPUs share an NVLink domain."""
+    pipeline_parallel: int | None = Field(default=None, ge=1, le=4096)
+    """Megatron's pipeline-model-parallel-size."""
+    expert_parallel: int | None = Field(default=None, ge=1, le=4096)
+    """Megatron's expert-model-parallel-size; an expert group, with its tensor groups, shares an NVLink domain."""
     load: float = Field(default=TRAINING_LOAD, gt=0, le=1)
     """Share of the rated power the job draws."""
     home_site: Slug | None = None
@@ -205,6 +213,11 @@ class Job(Value):
     def _consistent(self) -> Self:
         if self.components and sum(part.gpus for part in self.components) != self.gpus:
             raise ValueError("gpus is not the sum of the components' GPUs")
+        degrees = (self.tensor_parallel or 1) * (self.pipeline_parallel or 1)
+        if degrees * (self.expert_parallel or 1) > 1 and self.components:
+            raise ValueError("parallel degrees are for jobs of one kind, not for components")
+        if self.gpus % (degrees * (self.expert_parallel or 1)):
+            raise ValueError("tensor_parallel x pipeline_parallel x expert_parallel does not divide gpus")
         for kind in self.runtime_factors:
             if self.limit_s_on(kind) > MOST_LIMIT_S:
                 raise ValueError(f"the time limit times the factor for `{kind}` is longer than ten years")

@@ -61,6 +61,8 @@ class Placement(Value):
     cost_kg: float
     sigma: float = 1.0
     """Step time on this placement over the step time on the best shape (>= 1)."""
+    bottleneck: str | None = None
+    """What makes sigma more than 1, as a sentence: `8 of 72 FSDP ranks cross InfiniBand: +14 % step time, ...`."""
     components: tuple[ComponentPlacement, ...] = ()
     """Parts of a heterogeneous job, in its order; `partition` is that of the first, `end` the last to end."""
 
@@ -158,6 +160,8 @@ class SiteOption(Value):
     topology_kg: float | None = None
     egress_kg: float | None = None
     cost_kg: float | None = None
+    bottleneck: str | None = None
+    """Why `topology_kg` is more than 0, as in a placement."""
     congestion_kg: float | None = None
     """What the GPUs and the power it would hold at `start` are worth to others, by the plan's prices; no part of a
     cost. null where the plan has none."""

@@ -111,6 +111,8 @@ class Partition(Value):
     hardware: Slug
     domains: int | None = Field(default=None, ge=0, le=MOST_GPUS)
     nodes: int | None = Field(default=None, ge=0, le=MOST_GPUS)
+    spare_nodes_per_domain: int = Field(default=0, ge=0, le=1000)
+    """Nodes of each domain that no job gets, whichever they are: 2 of an NVL72's 18 are its maintenance reserve."""
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:
@@ -122,7 +124,18 @@ class Partition(Value):
         return self.nodes if self.nodes is not None else (self.domains or 0) * hardware.nodes_per_domain
 
     def gpu_count(self, hardware: Hardware) -> int:
-        return self.node_count(hardware) * hardware.gpus_per_node
+        """GPUs that jobs can have: those of all nodes but the spares."""
+        whole, rest = divmod(self.node_count(hardware), hardware.nodes_per_domain)
+        spare = self.spare_nodes_per_domain
+        offered = whole * max(0, hardware.nodes_per_domain - spare) + max(0, rest - spare)
+        return offered * hardware.gpus_per_node
+
+    def offered(self, hardware: Hardware) -> Hardware:
+        """The hardware as jobs meet it here: domains without their spares, and none larger than the partition."""
+        whole = min(hardware.nodes_per_domain, self.node_count(hardware))
+        nodes = max(1, whole - self.spare_nodes_per_domain)
+        same = nodes == hardware.nodes_per_domain
+        return hardware if same else hardware.model_copy(update={"nodes_per_domain": nodes})
 
 
 class Site(Value):

@@ -82,6 +82,12 @@ class Room:
     cpus: npt.NDArray[np.float64] | None = None
     """[domain, node] free CPUs; null where they never run out before the GPUs."""
 
+    @property
+    def offered(self) -> Hardware:
+        """The hardware with domains as large as jobs can have them: the best shape keeps the spares, too."""
+        nodes = max(1, self.hardware.nodes_per_domain - self.spare_nodes)
+        return self.hardware if self.spare_nodes == 0 else self.hardware.model_copy(update={"nodes_per_domain": nodes})
+
     @classmethod
     def empty(cls, hardware: Hardware, nodes: int, spare_nodes: int = 0) -> "Room":
         """All nodes free; the last domain may be partly built."""
@@ -115,6 +121,19 @@ def expected_fragmentation(room: Room, queue: Sequence[Request]) -> float:
     """Free GPUs of the room that a job drawn from the queue could not use, on average."""
     state = _State(room)
     return float(_Fragmentation.of(queue, room.hardware).of_state(state))
+
+
+def domains_hold(hardware: Hardware, nodes: int, spare_nodes: int, gpus: int, group: int) -> bool:
+    """Whether empty domains hold a job together: its groups of `group` GPUs each in one of them, `nodes` in all."""
+    size, most = hardware.gpus_per_node, hardware.nodes_per_domain
+    wanted, unit = max(1, -(-gpus // size)), math.lcm(group, size) // size
+    whole, rest = divmod(nodes, most)
+    domains = [max(0, most - spare_nodes)] * whole + ([max(0, rest - spare_nodes)] if rest else [])
+    if wanted <= max(domains, default=0):
+        return True
+    units, loose = divmod(wanted, unit)
+    over = sum(domain // unit for domain in domains) - units
+    return over > 0 or (over == 0 and loose <= max((domain % unit for domain in domains), default=0))
 
 
 def _gpus(request: Request) -> float:
@@ -157,7 +176,7 @@ def _pack_in_order(
         found = _place(state, request, table, shared)
         if found is not None:
             places[request.job] = found
-            lost += _lost_gpus(request, room.hardware, _shape(found))
+            lost += _lost_gpus(request, state.offered, _shape(found))
     left = tuple(request.job for request in requests if request.job not in places)
     return Packing(places, left, lost)
 
@@ -319,7 +338,7 @@ def _split_cost(
 ) -> tuple[float, int]:
     available = state.available
     counts = _gpu_counts(request.gpus, tuple(shape.values()), state.size)
-    lost = _lost_gpus(request, state.room.hardware, counts)
+    lost = _lost_gpus(request, state.offered, counts)
     grows = sum(
         table.whole[available[domain] - nodes] - table.whole[available[domain]] for domain, nodes in shape.items()
     )
@@ -362,6 +381,7 @@ class _State:
 
     def __post_init__(self) -> None:
         self.size = self.room.hardware.gpus_per_node
+        self.offered = self.room.offered
         self.free = self.room.free.copy()
         self.nodes_per_domain = self.free.shape[1] if self.free.ndim == 2 else 0
         self.residues = np.stack([(self.free == left).sum(axis=1) for left in range(self.size + 1)], axis=1)

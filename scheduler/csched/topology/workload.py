@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from csched.domain.job import Pattern
+from csched.domain.job import Job, Pattern
 from csched.topology.collectives import Collective
 
 BF16_BYTES: Final = 2
@@ -31,6 +31,9 @@ LLAMA_70B: Final = Model("Llama 3.1 70B", 70e9, layers=80, hidden=8192)
 DEEPSEEK_V3: Final = Model(
     "DeepSeek-V3", 671e9, layers=61, hidden=7168, active_parameters=37e9, expert_layers=58, top_k=8
 )
+
+_HIDDEN_PER_LAYER: Final = 128
+"""Width over depth of a model of which only the size is known: that of Llama 3.1 8B; Llama 3.1 70B has 102."""
 
 REFERENCE_MODELS: Final[Mapping[Pattern, Model]] = MappingProxyType(
     {
@@ -124,6 +127,46 @@ class Workload:
         elif degrees.data > 1:
             found.append(Group("DP", Collective.ALL_REDUCE, weights, 1, self.data_overlap))
         return tuple(found)
+
+
+def asked_workload(job: Job) -> Workload | None:
+    """What a job computes and sends, by its model's size and parallel degrees, else by its pattern alone.
+
+    Degrees without a size are those of a published model; a size without degrees or pattern is sharded over all GPUs.
+    """
+    told = (job.tensor_parallel, job.pipeline_parallel, job.expert_parallel)
+    if job.model_params_b is None and told == (None, None, None):
+        return workload_of(job.pattern, job.gpus)
+    tensor, pipeline, expert = (degree or 1 for degree in told)
+    data, rest = divmod(job.gpus, tensor * pipeline)
+    if rest or data % expert or job.gpus < 2:
+        return None
+    sized = job.model_params_b is not None
+    model = _sized_model(job.model_params_b or 0.0, experts=expert > 1) if sized else _published(tensor, expert)
+    degrees = Degrees(tensor, pipeline, data, expert, sharded=job.pattern is not Pattern.DP)
+    return Workload(model, degrees)
+
+
+def group_of(workload: Workload | None) -> int:
+    """GPUs that must share an NVLink domain: an expert group with the tensor groups of its members."""
+    return workload.degrees.tensor * workload.degrees.expert if workload else 1
+
+
+def _published(tensor: int, expert: int) -> Model:
+    if expert > 1:
+        return DEEPSEEK_V3
+    return LLAMA_70B if tensor > 1 else MISTRAL_24B
+
+
+def _sized_model(billions: float, *, experts: bool) -> Model:
+    """A transformer of so many parameters: 12 L h^2 of them with h = 128 L; with experts as sparse as DeepSeek-V3."""
+    parameters = billions * 1e9
+    active = parameters * (DEEPSEEK_V3.active_parameters or 0.0) / DEEPSEEK_V3.parameters if experts else parameters
+    layers = max(1, round((active / (12 * _HIDDEN_PER_LAYER**2)) ** (1 / 3)))
+    name = f"{billions:g}B"
+    if not experts:
+        return Model(name, parameters, layers, _HIDDEN_PER_LAYER * layers)
+    return Model(name, parameters, layers, _HIDDEN_PER_LAYER * layers, active, layers, DEEPSEEK_V3.top_k)
 
 
 def workload_of(pattern: Pattern | None, gpus: int) -> Workload | None:
