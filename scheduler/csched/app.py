@@ -97,11 +97,13 @@ class App:
 
         spec = self.settings.carbon
         if spec == NAME:
-            return open_source(spec)
+            return open_source(spec, self.settings.carbon_risk)
         from csched.carbon.kept import KeptCarbon
 
         zones = sorted({site.grid_zone for site in self.fleet.sites})
-        return KeptCarbon(spec, lambda: open_source(spec), zones, self.store.carbon_cache, self.clock)
+        return KeptCarbon(
+            spec, lambda: open_source(spec, self.settings.carbon_risk), zones, self.store.carbon_cache, self.clock
+        )
 
     @cached_property
     def store(self) -> "Repository":

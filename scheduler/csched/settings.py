@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from csched.domain.base import Slug, Value
+from csched.domain.carbon import CarbonRisk
 from csched.errors import InputError, Where
 from csched.formats.validation import input_error, input_errors
 from csched.formats.yaml_document import Document, load_document
@@ -73,6 +74,8 @@ class Settings(BaseSettings):
     """Whose the jobs are that name no tenant. Null is nobody's: every rule that reads the tenant refuses them."""
     carbon: str = "climatology"
     """A CSV, a folder of them, or the word `climatology`."""
+    carbon_risk: CarbonRisk = CarbonRisk.EXPECTED
+    """Plan by what forecasts expect, or by the upper end that they state; what has passed counts as it came."""
     horizon: Duration = timedelta(hours=48)
     slot: Duration = timedelta(minutes=15)
     budget: Duration = timedelta(seconds=20)

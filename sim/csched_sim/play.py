@@ -50,7 +50,7 @@ def play(
     setting = Setting(
         fleet=fleet,
         hardware=dict(hardware_of(fleet)),
-        carbon=open_source(scenario.carbon),
+        carbon=open_source(scenario.carbon, scenario.carbon_risk),
         policies=load_policies(scenario.policies, fleet) if scenario.policies else None,
         seed=scenario.seed,
         slot_s=scenario.slot,
@@ -61,7 +61,7 @@ def play(
     )
     trace, notes = _work(scenario)
     sized(len(trace))
-    checkpoint = Checkpoint.of(kept, setting, trace, scenario.carbon) if kept else None
+    checkpoint = Checkpoint.of(kept, setting, trace, f"{scenario.carbon} {scenario.carbon_risk}") if kept else None
     simulation = simulate(trace, setting, scenario.strategies, scenario.baseline, watch, checkpoint=checkpoint)
     return Played(scenario, notes, simulation, checkpoint)
 

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, ValidationError, model_validator
 
 from csched.domain.base import Instant, Value
+from csched.domain.carbon import CarbonRisk
 from csched.errors import InputError, Where
 from csched.formats.files import read_text
 from csched.formats.validation import input_error
@@ -52,6 +53,8 @@ class Scenario(Value):
     """null: told by the file's content."""
     carbon: str
     """A CSV, a folder of them or the word `climatology`."""
+    carbon_risk: CarbonRisk = CarbonRisk.EXPECTED
+    """Decide by what forecasts expect, or by their upper end; the accounts go by what came."""
     policies: Path | None = None
     strategies: tuple[str, ...] = Field(default=("fifo", "easy", "csched"), min_length=1, max_length=50)
     baseline: str = "easy"

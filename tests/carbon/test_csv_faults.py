@@ -156,16 +156,19 @@ def test_an_empty_folder_is_told(tmp_path: Path):
         f"{HEADER}\r\n{GOOD.replace(chr(10), chr(13) + chr(10))}\r\n",
         f"note,{HEADER},x\na,2022-01-01 00:00Z,FR,1e2,\n,2022-01-01T02:00:00+01:00,IT-NO,0.5,\n",
         "issue_time,timestamp,zone,forecast_lca\n2022-01-01T00:00Z,2022-01-01T01:00Z,FR,5\n",
+        "issue_time,timestamp,zone,forecast_lca,low,high\n2022-01-01T00:00Z,2022-01-01T01:00Z,FR,5,4,7\n",
     ],
-    ids=["plain", "no last newline", "crlf", "other columns", "forecast"],
+    ids=["plain", "no last newline", "crlf", "other columns", "forecast", "upper ends"],
 )
 def test_both_ways_of_reading_agree(text):
-    layout = _layout(text, "carbon.csv")
+    layout = _layout(text, "carbon.csv", high=True)
     quick, careful = _read_quickly(text, layout, "carbon.csv"), _read_carefully(text, layout, "carbon.csv")
     for name in ("lines", "zones", "starts_s", "g_per_kwh"):
         assert getattr(quick, name).tolist() == getattr(careful, name).tolist()
     assert (quick.zone_names, quick.column, quick.method) == (careful.zone_names, careful.column, careful.method)
     assert (quick.issued_s is None) == (careful.issued_s is None)
+    highs = [None if each.high_g_per_kwh is None else each.high_g_per_kwh.tolist() for each in (quick, careful)]
+    assert highs[0] == highs[1]
 
 
 ODD_TIMES = """2022-01-01T00:00Z|2022-01-01T00:00|2022-01-01T24:00Z|2022-01-01|2022-01-01Z|20220101T0000Z||NaT|null|\
@@ -185,7 +188,7 @@ ODD_NUMBERS = "50|5e1| 50|50 |+50|-0|-1|1_000|0x10|inf|1e400|nan|NA||3000.0001|\
 @settings(deadline=None, max_examples=400)
 def test_what_the_quick_reading_takes_the_careful_one_takes_too(rows):
     text = "\n".join([HEADER, *(",".join(row) for row in rows)])
-    layout = _layout(text, "carbon.csv")
+    layout = _layout(text, "carbon.csv", high=True)
     try:
         quick = _read_quickly(text, layout, "carbon.csv")
     except (_DoubtError, pa.ArrowException):

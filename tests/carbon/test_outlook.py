@@ -7,7 +7,7 @@ import pytest
 from csched.carbon.climatology import shipped_climatology
 from csched.carbon.sources import open_source
 from csched.clock import epoch_s
-from csched.domain.carbon import Method, Origin
+from csched.domain.carbon import CarbonRisk, Method, Origin
 from csched.errors import InputError
 
 START = datetime(2022, 1, 3, tzinfo=UTC)
@@ -185,3 +185,64 @@ def test_several_zones_come_in_one_outlook(carbon_csv):
     source = open_source(str(carbon_csv({"FR": range(24), "DE": range(300, 324)})))
     outlook = source.outlook(["FR", "DE", "FR"], START, START, START + 2 * HOUR)
     assert {zone: series.g_per_kwh for zone, series in outlook.zones.items()} == {"FR": (0, 1), "DE": (300, 301)}
+
+
+def forecasts(tmp_path, high="high", highs=(150, 260, 390, 480)):
+    """Measured for two hours, then four that were forecast an hour before; hourly from START."""
+    folder = tmp_path / "sky"
+    folder.mkdir()
+    measured = [f"{(START + hour * HOUR).isoformat()},FR,{hour + 1}" for hour in range(2)]
+    (folder / "measured.csv").write_text("\n".join(["timestamp,zone,carbon_intensity_lca", *measured]))
+    issued = (START - HOUR).isoformat()
+    rows = [
+        f"{issued},{(START + hour * HOUR).isoformat()},FR,{100 * (hour + 1)},1,{top}" for hour, top in enumerate(highs)
+    ]
+    (folder / "forecast.csv").write_text("\n".join([f"issue_time,timestamp,zone,forecast_lca,low,{high}", *rows]))
+    return folder
+
+
+def test_by_the_high_end_only_what_is_still_to_come_counts_more(tmp_path):
+    source = open_source(str(forecasts(tmp_path)), CarbonRisk.HIGH)
+    now = START + 3 * HOUR
+    outlook = source.outlook(["FR"], now, START, START + 4 * HOUR)
+    series = outlook.zone("FR")
+    assert series.g_per_kwh == (1, 2, 300, 480)  # measured, then passed as forecast, then the high end
+    assert [series.origin_at(START + hour * HOUR) for hour in range(4)] == [
+        Origin.SERIES,
+        Origin.SERIES,
+        Origin.FORECAST,
+        Origin.FORECAST_HIGH,
+    ]
+    assert outlook.source == "sky, high end of forecasts"
+    assert outlook.warnings == ()
+
+
+def test_what_has_passed_is_told_alike_whichever_end_is_planned_by(tmp_path):
+    folder, end = forecasts(tmp_path), START + 4 * HOUR
+    told = [open_source(str(folder), risk).outlook(["FR"], end, START, end) for risk in CarbonRisk]
+    assert told[0] == told[1]
+    assert told[0].source == "sky"
+
+
+def test_the_high_end_of_forecasts_that_state_none_is_refused(tmp_path):
+    with pytest.raises(InputError, match="column `high`"):
+        open_source(str(forecasts(tmp_path, high="other")), CarbonRisk.HIGH).zones()
+    with pytest.raises(InputError, match="climatology"):
+        open_source("climatology", CarbonRisk.HIGH)
+
+
+def test_a_zone_whose_forecasts_state_no_high_end_is_told(tmp_path):
+    folder = forecasts(tmp_path)
+    rows = (folder / "forecast.csv").read_text().replace(",FR,", ",SE,").replace(",high", ",other")
+    (folder / "swedish.csv").write_text(rows)
+    outlook = open_source(str(folder), CarbonRisk.HIGH).outlook(["FR", "SE"], START, START, START + 4 * HOUR)
+    assert outlook.warnings == ("SE: no forecast states a `high`, so what is expected counts there",)
+    assert outlook.zone("SE").g_per_kwh == (100, 200, 300, 400)
+
+
+def test_a_high_end_below_what_is_expected_is_refused_with_its_place(tmp_path):
+    folder = forecasts(tmp_path, highs=(150, 260, 299, 480))
+    assert open_source(str(folder)).zones() == ["FR"]  # nobody asked for it
+    with pytest.raises(InputError, match="below `forecast_lca`") as caught:
+        open_source(str(folder), CarbonRisk.HIGH).zones()
+    assert (caught.value.where.line, caught.value.where.field) == (4, "high")

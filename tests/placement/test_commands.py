@@ -81,3 +81,33 @@ def test_a_plan_begins_where_the_last_one_stood(
 @pytest.mark.parametrize(("option", "value"), [("--standing", "nowhere.json"), ("--gap", "much"), ("--gap", "200%")])
 def test_a_standing_plan_or_gap_that_is_none_is_told(files: list[str], option: str, value: str) -> None:
     assert plan(files, option, value) in {2, 3}
+
+
+def test_a_plan_by_the_high_end_shuns_a_doubtful_forecast(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At eight o'clock less is expected, but it may be far more; at seven what is expected is sure."""
+    forecasts = ["issue_time,timestamp,zone,forecast_lca,low,high"]
+    for zone in ("FR", "DE", "FI", "IT-NO"):
+        for hour in range(6, 24):
+            expected, high = (5, 900) if hour == 8 else (150, 155) if hour == 7 else (500, 510)
+            forecasts.append(
+                f"2026-11-23T05:00:00Z,2026-11-23T{hour:02}:00:00Z,{zone},{expected},{expected - 5},{high}"
+            )
+    sky, file = tmp_path / "sky.csv", tmp_path / "plan.json"
+    sky.write_text("\n".join(forecasts))
+    options = [*files[:-1], str(sky)]
+    assert [_start(options, file, risk) for risk in ("expected", "high")] == ["08", "07"]
+    assert json.loads(file.read_text())["carbon_source"] == "sky.csv, high end of forecasts"
+    assert main(["verify", str(file), *options, "--carbon-risk", "high"]) == 0
+    assert main(["verify", str(file), *options]) == 3
+    capsys.readouterr()
+    assert plan(files, "--carbon-risk", "high") == 3
+    assert "climatology" in capsys.readouterr().err
+
+
+def _start(files: list[str], file: Path, risk: str) -> str:
+    """Hour at which the one-hour job is to start."""
+    plan(files, "--carbon-risk", risk, "--json", str(file))
+    small = next(each for each in json.loads(file.read_text())["placements"] if each["job"] == "small")
+    return str(small["start"])[11:13]

@@ -35,7 +35,7 @@ MEASURED = {
 }
 """Value column -> what it counts; where a file has several, the first one here is read."""
 
-FORECAST = "forecast_lca"
+FORECAST, HIGH = "forecast_lca", "high"
 ISSUED = "issue_time"
 
 
@@ -55,6 +55,8 @@ class Rows:
     g_per_kwh: Intensities
     issued_s: Seconds | None
     """When each forecast was issued; None in a file of measured values."""
+    high_g_per_kwh: Intensities | None = None
+    """Upper ends of forecasts; None where the file has none or nobody asked."""
 
     def where(self, row: int, field: str) -> Where:
         return Where(self.file, int(self.lines[row]), field)
@@ -67,31 +69,37 @@ class _Layout:
     value: str
     method: Method
     issued: bool
+    high: bool
+    """Whether to read the upper ends of forecasts, too."""
 
     @property
     def instants(self) -> tuple[str, ...]:
         return (ISSUED, "timestamp") if self.issued else ("timestamp",)
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        return (self.value, HIGH) if self.high else (self.value,)
 
 
 class _DoubtError(Exception):
     """The quick reading met something that only the careful one can judge."""
 
 
-def read_rows(path: Path) -> Rows:
-    """The rows of a carbon CSV, plain or .gz.
+def read_rows(path: Path, *, high: bool = False) -> Rows:
+    """The rows of a carbon CSV, plain or .gz; with `high` the upper ends of its forecasts, where it has them.
 
     Raises:
         InputError: unreadable, empty, a column missing, a row or a value that is not as the format says.
     """
     text = read_text(path, MAX_MIB)
-    layout = _layout(text, str(path))
+    layout = _layout(text, str(path), high=high)
     try:
         return _read_quickly(text, layout, str(path))
     except (_DoubtError, pa.ArrowException):
         return _read_carefully(text, layout, str(path))
 
 
-def _layout(text: str, file: str) -> _Layout:
+def _layout(text: str, file: str, *, high: bool) -> _Layout:
     reader = csv.reader(io.StringIO(text, newline=""))
     header = next((tuple(name.strip() for name in row) for row in reader if row), None)
     if header is None:
@@ -111,17 +119,18 @@ def _layout(text: str, file: str) -> _Layout:
             hint=_EXPECTED,
             where=Where(file, line),
         )
-    return _Layout(header, line, values[0], MEASURED.get(values[0], Method.LIFECYCLE), issued)
+    method = MEASURED.get(values[0], Method.LIFECYCLE)
+    return _Layout(header, line, values[0], method, issued, high=high and issued and HIGH in header)
 
 
 _EXPECTED = "begin the file with the line `timestamp,zone,carbon_intensity_lca`"
-_HINTS = dict.fromkeys([*MEASURED, FORECAST], "mend the value, or leave the zone out") | {
+_HINTS = dict.fromkeys([*MEASURED, FORECAST, HIGH], "mend the value, or leave the zone out") | {
     "zone": "zones are Electricity Maps keys"
 }
 
 
 def _read_quickly(text: str, layout: _Layout, file: str) -> Rows:
-    instant, names = pa.timestamp("s", tz="UTC"), (*layout.instants, "zone", layout.value)
+    instant, names = pa.timestamp("s", tz="UTC"), (*layout.instants, "zone", *layout.values)
     table = pyarrow.csv.read_csv(
         io.BytesIO(text.encode()),
         convert_options=pyarrow.csv.ConvertOptions(
@@ -129,7 +138,7 @@ def _read_quickly(text: str, layout: _Layout, file: str) -> Rows:
             column_types={
                 **dict.fromkeys(layout.instants, instant),
                 "zone": pa.dictionary(pa.int32(), pa.string()),
-                layout.value: pa.float64(),
+                **dict.fromkeys(layout.values, pa.float64()),
             },
         ),
     ).combine_chunks()
@@ -141,8 +150,12 @@ def _read_quickly(text: str, layout: _Layout, file: str) -> Rows:
         raise _DoubtError
     zones = table["zone"].chunk(0)
     zone_names = tuple(zones.dictionary.to_pylist())
-    g_per_kwh = _values(table[layout.value].chunk(0), np.dtype(np.float64))
-    if not all(map(ZONE_KEY.fullmatch, zone_names)) or not ((g_per_kwh >= 0) & (g_per_kwh <= MAX_G_PER_KWH)).all():
+    g_per_kwh = [_values(table[name].chunk(0), np.dtype(np.float64)) for name in layout.values]
+    if not all(map(ZONE_KEY.fullmatch, zone_names)):
+        raise _DoubtError
+    if not all(((each >= 0) & (each <= MAX_G_PER_KWH)).all() for each in g_per_kwh):
+        raise _DoubtError
+    if (g_per_kwh[-1] < g_per_kwh[0]).any():
         raise _DoubtError
     instants = [_values(table[name].chunk(0), np.dtype(np.int64)) for name in layout.instants]
     if not all(((epoch_s(FIRST) <= seconds) & (seconds < epoch_s(LAST))).all() for seconds in instants):
@@ -155,8 +168,9 @@ def _read_quickly(text: str, layout: _Layout, file: str) -> Rows:
         zone_names=zone_names,
         zones=_values(zones.indices, np.dtype(np.int32)).astype(np.int64),
         starts_s=instants[-1],
-        g_per_kwh=g_per_kwh,
+        g_per_kwh=g_per_kwh[0],
         issued_s=instants[0] if layout.issued else None,
+        high_g_per_kwh=g_per_kwh[1] if layout.high else None,
     )
 
 
@@ -169,15 +183,16 @@ def _read_carefully(text: str, layout: _Layout, file: str) -> Rows:
     lines: list[int] = []
     zones: list[str] = []
     instants: dict[str, list[int]] = {name: [] for name in layout.instants}
-    values: list[float] = []
+    values: dict[str, list[float]] = {name: [] for name in layout.values}
     for line, cells in _body(text, layout, file):
         name = "zone"
         try:
             zones.append(_zone(cells[name]))
             for name in layout.instants:
                 instants[name].append(_second(cells[name]))
-            name = layout.value
-            values.append(_intensity(cells[name]))
+            for name in layout.values:
+                least = values[layout.value][-1] if name == HIGH else 0.0
+                values[name].append(_intensity(cells[name], least))
         except ValueError as error:
             raise InputError(str(error), hint=_HINTS.get(name), where=Where(file, line, name)) from error
         lines.append(line)
@@ -193,8 +208,9 @@ def _read_carefully(text: str, layout: _Layout, file: str) -> Rows:
         zone_names=zone_names,
         zones=np.array([position[zone] for zone in zones], dtype=np.int64),
         starts_s=np.array(instants["timestamp"], dtype=np.int64),
-        g_per_kwh=np.array(values, dtype=np.float64),
+        g_per_kwh=np.array(values[layout.value], dtype=np.float64),
         issued_s=np.array(instants[ISSUED], dtype=np.int64) if layout.issued else None,
+        high_g_per_kwh=np.array(values[HIGH], dtype=np.float64) if layout.high else None,
     )
 
 
@@ -236,7 +252,8 @@ _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", re.ASCII)
 _NOT_A_NUMBER = {"", "nan", "null", "none", "na", "n/a"}
 
 
-def _intensity(cell: str) -> float:
+def _intensity(cell: str, least: float) -> float:
+    """`least`: of an upper end the value that is expected."""
     if cell.strip().lower() in _NOT_A_NUMBER:
         raise ValueError("there is no value (NaN)" if cell.strip() else "the value is missing")
     if not _NUMBER.fullmatch(cell):
@@ -244,6 +261,8 @@ def _intensity(cell: str) -> float:
     value = float(cell)
     if value < 0:
         raise ValueError(f"`{cell}` is negative; an intensity is at least 0 gCO2e/kWh")
+    if value < least:
+        raise ValueError(f"`{cell}` is below `{FORECAST}`, which is {least:g}")
     if value > MAX_G_PER_KWH:
         raise ValueError(f"`{cell}` is absurd; an intensity is at most {MAX_G_PER_KWH} gCO2e/kWh")
     return value

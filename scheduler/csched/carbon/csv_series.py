@@ -30,8 +30,8 @@ class ZoneRows:
     g_per_kwh: Intensities
 
     @classmethod
-    def of(cls, zone: str, files: Sequence[Rows]) -> Self:
-        """The rows of `zone` in `files`, each of which has some."""
+    def of(cls, zone: str, files: Sequence[Rows], *, high: bool = False) -> Self:
+        """The rows of `zone` in `files`, each of which has some; with `high` at the upper ends that are stated."""
         picked = [np.flatnonzero(rows.zones == rows.zone_names.index(zone)) for rows in files]
         starts_s = np.concatenate([rows.starts_s[pick] for rows, pick in zip(files, picked, strict=True)])
         issued_s = np.concatenate(
@@ -40,6 +40,7 @@ class ZoneRows:
                 for rows, pick in zip(files, picked, strict=True)
             ]
         )
+        values = [rows.high_g_per_kwh if high and rows.high_g_per_kwh is not None else rows.g_per_kwh for rows in files]
         order = np.lexsort((starts_s, issued_s))
         return cls(
             zone=zone,
@@ -48,7 +49,7 @@ class ZoneRows:
             lines=np.concatenate([rows.lines[pick] for rows, pick in zip(files, picked, strict=True)])[order],
             issued_s=issued_s[order],
             starts_s=starts_s[order],
-            g_per_kwh=np.concatenate([rows.g_per_kwh[pick] for rows, pick in zip(files, picked, strict=True)])[order],
+            g_per_kwh=np.concatenate([each[pick] for each, pick in zip(values, picked, strict=True)])[order],
         )
 
     def stretches(self, origin: Origin) -> Iterator[tuple[int, Stretch]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from csched.carbon.climatology import NAME, Climatology
-from csched.domain.carbon import Method
+from csched.domain.carbon import CarbonRisk, Method
 from csched.errors import InputError, Where
 from csched.ports import CarbonSource
 
@@ -19,12 +19,18 @@ class ListedSource(CarbonSource, Protocol):
     def zones(self) -> Sequence[str]: ...
 
 
-def open_source(spec: str) -> ListedSource:
-    """The word `climatology`, a CSV file (plain or .gz), or a folder of them.
+def open_source(spec: str, risk: CarbonRisk = CarbonRisk.EXPECTED) -> ListedSource:
+    """The word `climatology`, a CSV file (plain or .gz), or a folder of them; `risk` says by which end of forecasts.
 
     Raises:
-        InputError: neither the word nor anything that exists.
+        InputError: neither the word nor anything that exists, or the high end of a climatology, which has none.
     """
+    if spec == NAME and risk != CarbonRisk.EXPECTED:
+        raise InputError(
+            f"a climatology has no forecasts, hence no `{risk}` end of them",
+            hint="give forecasts with a column `high`, or plan by `expected`",
+            where=Where(field="carbon_risk"),
+        )
     if spec == NAME:
         return Climatology()
     path = Path(spec)
@@ -36,4 +42,4 @@ def open_source(spec: str) -> ListedSource:
         )
     from csched.carbon.csv_source import CsvSource  # noqa: PLC0415 # reads with pyarrow, which climatology needs not
 
-    return CsvSource(path)
+    return CsvSource(path, risk)

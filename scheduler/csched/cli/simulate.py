@@ -30,6 +30,11 @@ _PATH = click.Path(path_type=Path)
 @click.option("--format", type=click.Choice(FORMATS), help="Default: told by its content.")
 @click.option("--fleet", type=_PATH, help="Fleet YAML.")
 @click.option("--carbon", help="A CSV, a folder of them or the word climatology.")
+@click.option(
+    "--carbon-risk",
+    type=click.Choice(["expected", "high"]),
+    help="Decide by what forecasts expect, or by their upper end [expected].",
+)
 @click.option("--policies", type=_PATH, help="Folder of policies; without it only the jobs' own wishes apply.")
 @click.option(
     "--strategy", "strategies", multiple=True, help="May be given several times; docs/simulator.md lists them."

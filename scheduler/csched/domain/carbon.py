@@ -32,11 +32,20 @@ class Method(StrEnum):
     CLIMATOLOGY = "climatology"
 
 
+class CarbonRisk(StrEnum):
+    """Which end of a forecast to plan by. What has passed is told by what came, whichever it is."""
+
+    EXPECTED = "expected"
+    HIGH = "high"
+    """By the upper end that the forecast states, where it states one: its uncertainty counts against a start."""
+
+
 class Origin(StrEnum):
     """Whence a single value comes: the reader of a figure must be able to tell a measurement from a guess."""
 
     SERIES = "series"
     FORECAST = "forecast"
+    FORECAST_HIGH = "forecast-high"
     WEEK_EARLIER = "week-earlier"
     CLIMATOLOGY = "climatology"
 
