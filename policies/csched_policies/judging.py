@@ -85,12 +85,13 @@ class Judge:
         return Finding(ban=ban) if ban else MET
 
     def unknown_labels(self, rule: Rule, facts: Facts) -> tuple[tuple[Clause, tuple[str, ...]], ...]:
-        """Clauses of `when` that read a fact which is not known of this job; none where the rule is about a transfer
-        and nothing moves."""
+        """Clauses of `when` that read a fact which is not known of this job, though another might decide; none where
+        the rule is about a transfer and nothing moves."""
         if any(_of_no_transfer(clause, facts) for clause in rule.when):
             return ()
         sight = Sight(facts, self.groups, self._now)
-        return tuple((clause, missing) for clause in rule.when if (missing := clause.missing(sight)))
+        found = ((clause, clause.missing(sight)) for clause in rule.when)
+        return tuple((clause, missing) for clause, missing in found if missing or clause.holds(sight) is None)
 
     def applies(self, rule: Rule, facts: Facts) -> bool:
         """Whether the rule is for such a job, now or at any later change of a group: the job may run until then."""
@@ -119,7 +120,7 @@ def unknown(rule: Rule, clause: Clause, missing: tuple[str, ...], site: str) -> 
         rule=rule.id,
         clause=clause.path,
         needed="a known value",
-        message=f"{' and '.join(missing)} is not known of this job, and rule {rule.id} reads it",
+        message=f"{' and '.join(missing) or f'part of {clause.path}'} is not known of this job, and rule {rule.id} reads it",
     )
 
 

@@ -126,7 +126,7 @@ class SecondLook:
             for tenant in sorted({owner for owner in owners if owner is not None}):
                 scenes = [_Scene({"tenant": tenant}, site, at, Way({}, site, plain), at) for site in plain["sites"]]
                 when = (rule.get("when") or {}).items()
-                if any(self._answer(path, test, scenes[0]) != YES for path, test in when):
+                if any(self._meant(path, test, scenes[0]) != YES for path, test in when):
                     continue
                 outside = [
                     scene.site["id"]
@@ -177,7 +177,7 @@ class SecondLook:
 
     def _failing(self, rule: Mapping[str, Any], scene: _Scene) -> list[str]:
         """Paths of the clauses that are not surely met."""
-        answers = {path: self._answer(path, test, scene) for path, test in (rule.get("when") or {}).items()}
+        answers = {path: self._meant(path, test, scene) for path, test in (rule.get("when") or {}).items()}
         if VOID in answers.values():
             return []
         unknown = [path for path, answer in answers.items() if answer == UNKNOWN]
@@ -186,6 +186,14 @@ class SecondLook:
         if NO in answers.values():
             return []
         return [path for path, test in rule["require"].items() if self._answer(path, test, scene) not in {YES, VOID}]
+
+    def _meant(self, path: str, test: Mapping[str, Any], scene: _Scene) -> str:
+        """Whether the job is one that a line of `when` means; not known as soon as one thing that it reads is not."""
+        items = [item for operand in test.values() if isinstance(operand, list) for item in operand]
+        named = {item[1:] for item in items if item in {"@tenant.country", "@tenant.contract_locations"}}
+        named |= {"data.law" for item in items if item.endswith("(data.law)")}
+        answer = self._answer(path, test, scene)
+        return UNKNOWN if answer != VOID and any(not self._fact(name, scene) for name in named) else answer
 
     def _excepted(self, rule: Mapping[str, Any], scene: _Scene) -> bool:
         return rule["enforce"] == "overridable" and any(

@@ -11,6 +11,7 @@ from functools import reduce
 from typing import NamedTuple
 
 import cedarpy
+from policy_oracle import names_in
 
 CERTIFICATES = 3
 SCALE = 1000
@@ -167,7 +168,7 @@ class Translation:
         texts = ["permit(principal, action, resource);", *demands()]
         for rule in rules:
             action = "run" if rule["mode"] == "enforce" and rule["enforce"] != "advisory" else "remark"
-            when = {path: both(self.clauses(path, test)) for path, test in rule.get("when", {}).items()}
+            when = {path: self.meaning(path, test) for path, test in rule.get("when", {}).items()}
             of_transfer = any(path.startswith("transfer.") for path in when)
             moved = f"!({STILL})" if of_transfer else YES
             for path, answer in when.items():
@@ -181,6 +182,12 @@ class Translation:
                     texts.append(forbid(action, (rule["id"], path, "deny"), every(binds, answer.unmet)))
                     texts.append(forbid(action, (rule["id"], path, "unknown"), unknown))
         return "\n".join(texts)
+
+    def meaning(self, path, test):
+        """A line of `when`: nothing is sure of it before all that it reads is known."""
+        answer = both(self.clauses(path, test))
+        all_known = [known(name) for name in names_in(test)]
+        return Answer(every(*all_known, answer.met), every(*all_known, answer.unmet))
 
     def clauses(self, path, test):
         if path in HOURS:

@@ -66,7 +66,11 @@ class Oracle:
         if still and any(path.startswith("transfer.") for path in rule.get("when", {})):
             return {}
         when = {path: self.compare(path, test, scene) for path, test in rule.get("when", {}).items()}
-        unknown = {path: "unknown" for path in when if self.fact(path, scene) is None or when[path] is None}
+        unknown = {
+            path: "unknown"
+            for path, test in rule.get("when", {}).items()
+            if when[path] is None or any(self.fact(name, scene) is None for name in (path, *names_in(test)))
+        }
         if unknown:
             return unknown
         if not all(when.values()):
@@ -91,18 +95,21 @@ class Oracle:
         if job.get("requires_min_ual"):
             yield "site.ual", {"ge": job["requires_min_ual"]}
 
+    def timed(self, rule, job, site, at):
+        """Clauses (paths) by which the rule closes some hours of the day to this job at this site."""
+        scene = Scene(job, site, at)
+        when = rule.get("when", {})
+        if self.moves(scene) is False and any(path.startswith("transfer.") for path in when):
+            return set()
+        for path, test in when.items():
+            if not self.compare(path, test, scene) or None in {self.fact(name, scene) for name in names_in(test)}:
+                return set()
+        return {path for path in rule["require"].keys() & CLOCKS if self.fact(path, scene) is not None}
+
     def closed(self, rule, job, site, start):
         """Whether a start at that instant falls into hours that the rule closes."""
         scene = Scene(job, site, start)
-        when = rule.get("when", {})
-        still = self.moves(scene) is False
-        if (still and any(path.startswith("transfer.") for path in when)) or not all(
-            self.compare(path, test, scene) for path, test in when.items()
-        ):
-            return False
-        for path in rule["require"].keys() & CLOCKS:
-            if still and path.startswith("transfer."):
-                continue
+        for path in self.timed(rule, job, site, start):
             test = rule["require"][path]
             lead = timedelta(0) if path == "job.start" else timedelta(seconds=self.way(scene)["lasts_s"] or 0)
             minutes = [start - lead]
@@ -286,6 +293,15 @@ def is_open(test, at):
     first, last = test.get("not_between") or reversed(test["between"])
     clock = f"{at.astimezone(ZoneInfo(test['tz'])):%H:%M}"
     return not (first <= clock < last or (last < first and (clock >= first or clock < last)))
+
+
+def names_in(test):
+    """Facts that a comparison reads besides the one it compares."""
+    items = [item for operand in test.values() if isinstance(operand, list) for item in operand]
+    if "@tenant.country" in items:
+        yield "tenant.country"
+    if any(item.endswith("(data.law)") for item in items):
+        yield "data.law"
 
 
 def applied(rule):

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from policy_strategies import NOW, fleet, job, policies
+from policy_strategies import GROUPS, NOW, fleet, job, policies
 
 from csched.domain.site import Evidence
 from csched_policies.second_look import SecondLook
@@ -176,3 +176,28 @@ def test_a_rule_that_only_advises_says_which_hours_it_would_close() -> None:
     assert [(reason.clause, reason.needed) for reason in verdict.advice] == [
         ("job.start", "outside 22:00 to 06:00 UTC")
     ]
+
+
+def test_a_rule_binds_where_one_thing_that_its_when_reads_is_unknown_though_another_would_decide() -> None:
+    """FR is listed by itself; which countries the tenant's law recognises is not known, and might matter."""
+    when = {"transfer.from_country": {"in": ["FR", "@adequate(data.law)"]}}
+    narrow = {"site.country": {"in": ["FR"]}}
+    columns = {**FROM_PARIS, "tenant": "quiet"}
+    seen = verdicts(narrow, columns, when)
+    assert [[(r.code, r.clause) for r in each.denials] for each in seen] == [
+        [],  # nothing moves to where the data rests
+        *[[("PolicyUnknownFact", "transfer.from_country")]] * 3,
+    ]
+    assert "data.law is not known of this job" in seen[1].denials[0].message
+    assert answers(narrow, {**columns, "tenant": "acme"}, when)[1] == [("HardDeny", "DE")]
+
+
+def test_a_rule_binds_where_the_law_recognises_countries_that_nobody_lists() -> None:
+    """No group says what is adequate under one of the laws: nothing is known, so the job is not let through."""
+    one = job({"job": "j", "gpus": 8, "time_limit_s": 3600, "tenant": "lab", **FROM_PARIS})
+    listed = {name: members for name, members in GROUPS.items() if name != "adequate(UKGDPR)"}
+    when = {"transfer.from_country": {"in": ["@adequate(data.law)"]}}
+    loaded = policies([rule({"site.country": {"in": ["FR"]}}, when)], groups=listed)
+    verdict = loaded.screen([one], fleet(PLACES, LINKS), NOW)["j"][1]
+    assert [(r.code, r.clause) for r in verdict.denials] == [("PolicyUnknownFact", "transfer.from_country")]
+    assert verdict.denials[0].message.startswith("part of transfer.from_country is not known")
