@@ -114,13 +114,14 @@ def changes(rules: Sequence[Rule], groups: Groups, sites: Sequence[Site]) -> set
 
 
 def unknown(rule: Rule, clause: Clause, missing: tuple[str, ...], site: str) -> Reason:
+    what = " and ".join(missing) or f"part of {clause.path}"
     return Reason(
         site=site,
         code=ReasonCode.POLICY_UNKNOWN_FACT,
         rule=rule.id,
         clause=clause.path,
         needed="a known value",
-        message=f"{' and '.join(missing) or f'part of {clause.path}'} is not known of this job, and rule {rule.id} reads it",
+        message=f"{what} is not known of this job, and rule {rule.id} reads it",
     )
 
 
