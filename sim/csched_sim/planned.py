@@ -1,16 +1,15 @@
 """The strategy csched: a SimPy world that implements the ports and is driven by the very `run_cycle` of production.
 
-Planning cycles lie on the grid of slots, from the first submission on. A cycle plans anew only if something has
-changed since the last one: a job came or lost its node, a site closed or opened, or a job ended while others competed
-for what it held or the plan had grown old. In between, the plan's own starts are honoured.
+Planning cycles lie on the grid of slots, from the first submission on. A cycle plans all that waits anew only if there
+is reason to: the forecast is another, a job lost its node or found no room, a site closed or opened, or a job ended for
+whose GPUs others competed, or when the plan had grown old. Otherwise jobs that came are planned beside the announced
+starts, which stand; a cycle in which nothing has changed honours them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
 
-from csched.accounting.costs import it_kw
 from csched.clock import epoch_s, from_epoch_s
 from csched.cycle import run_cycle
 from csched.domain.job import Job
@@ -18,15 +17,13 @@ from csched.domain.plan import Placement, Plan
 from csched.domain.snapshot import Occupation, Snapshot, SolveBudget
 from csched.domain.verdict import Reason
 from csched.placement.snapshots import assemble
+from csched_sim.announcements import GROWS_OLD_S, Announcements, occupation
 from csched_sim.calendar import Calendar, Phase
 from csched_sim.floor import Desk, Floor
 from csched_sim.outcome import NeverRan, Outcome
 from csched_sim.queueing import easy
-from csched_sim.setting import Berth, Setting
+from csched_sim.setting import Setting
 from csched_sim.traces.trace import TraceJob, submitted
-
-_PLAN_GROWS_OLD_S: Final = 3600
-"""By then the forecast may be another."""
 
 
 def simulate_planned(trace: Iterable[TraceJob], setting: Setting) -> Outcome:
@@ -49,46 +46,71 @@ class SimulatedWorld:
         self.calendar = Calendar(start_s)
         self.floor = Floor(setting, easy, self.calendar, ended=self._ended, lost=self._lost)
         self._grid_s = start_s
-        self._budget = SolveBudget(seconds=None, work=setting.work, seed=setting.seed)
+        self._budget = SolveBudget(seconds=None, work=setting.work, seed=setting.seed, resident=True)
         self._pending: dict[str, TraceJob] = {}
         self._sent: dict[str, tuple[TraceJob, Placement]] = {}
-        self._due: dict[str, Placement] = {}
+        self._announced = Announcements(setting)
         self._reasons: dict[str, str] = {}
         self._sigma: dict[str, float] = {}
         self._known: dict[tuple[str, int], Occupation] = {}
         self._decisions = 0
         self._changed = False
-        self._contended = False
+        self._anew = True
+        """Whether the next cycle plans all that waits, not only the jobs that came."""
         self._planned_s = start_s
+        self._view: Snapshot | None = None
         self._more_to_come = True
         self._cycles_ahead: set[int] = set()
         for instant_s in self.floor.closings_s():
-            self.calendar.at(instant_s, Phase.SUBMISSION, self._note_change)
+            self.calendar.at(instant_s, Phase.SUBMISSION, self._plan_anew)
 
     def snapshot(self) -> Snapshot:
+        """All that waits, or the jobs that came since beside what was announced to the others."""
+        self._anew = self._anew or not self._announced.starts
+        self._announced.call()
+        view = self._seen()
+        if not self._anew and self._announced.sky_turned(view.carbon):
+            self._anew = True
+            view = self._seen()
+        self._view = view
+        return view
+
+    def _seen(self) -> Snapshot:
+        stands = () if self._anew else self._announced.starts.keys() - self._announced.called
+        waiting = [traced for name, traced in self._pending.items() if name not in stands]
         drained = {site.id: why for site in self.setting.fleet.sites if (why := self.floor.closed(site.id)) is not None}
         return assemble(
             self.setting.fleet,
-            [self._left_of(traced) for traced in self._pending.values()],
+            [self._left_of(traced) for traced in waiting],
             self.setting.carbon,
             self._now(),
             self.setting.horizon_s,
             self.setting.slot_s,
-            running=tuple(self._occupations()),
+            running=(*self._occupations(), *(() if self._anew else self._announced.occupations())),
             drained=drained,
+            standing=self._announced.standing() if self._anew else None,
         )
 
     def commit(self, plan: Plan) -> Sequence[Placement]:
         """Nothing goes stale between a simulated decision and its commit: all that is due now stands."""
-        self._due = {placement.job: placement for placement in plan.placements}
+        if self._view is None:
+            raise ValueError("a plan without a snapshot")
         self._reasons = {unplaced.job: _told(unplaced.reasons) for unplaced in plan.unplaced}
-        self._planned_s, self._contended = self.calendar.now_s, _contended(plan)
+        if self._anew:
+            self._anew = False
+            self._planned_s = self.calendar.now_s
+            self._announced.renew(plan, self._view)
+            self._look_again_later()
+        else:
+            self._announced.join(plan, self._view)
+            if self._announced.found_no_room(plan.unplaced):
+                self._plan_anew()
         return self._due_now()
 
     def dispatch(self, placement: Placement) -> None:
         """Hand the job to its site, whose own scheduler starts it; it ends after its true run time."""
         traced = self._pending.pop(placement.job)
-        del self._due[placement.job]
+        self._announced.take(placement.job)
         berth = self.setting.berth(placement.site, placement.partition)
         self._sent[placement.job] = (traced, placement)
         self._sigma[placement.job] = placement.sigma
@@ -117,16 +139,16 @@ class SimulatedWorld:
         for desk in self.floor.desks.values():
             berth = desk.berth
             for name, work in desk.working.items():
-                occupation = known.get((name, work.start_s))
-                if occupation is None:
-                    occupation = _occupation(berth, name, work.waiting.traced, work.claim.gpus, work.claim.until_s)
-                self._known[name, work.start_s] = occupation
-                yield occupation
+                held = known.get((name, work.start_s))
+                if held is None:
+                    held = occupation(berth, name, work.waiting.traced.job, work.claim.gpus, work.claim.until_s)
+                self._known[name, work.start_s] = held
+                yield held
             for waiting in desk.queue.waiting:
-                until_s = now_s + waiting.limit_s
-                yield _occupation(berth, waiting.traced.job.job, waiting.traced, waiting.gpus, until_s)
+                job = waiting.traced.job
+                yield occupation(berth, job.job, job, waiting.gpus, now_s + waiting.limit_s)
             for name, claim in desk.repairs.items():
-                yield _occupation(berth, name, None, claim.gpus, claim.until_s)
+                yield occupation(berth, name, None, claim.gpus, claim.until_s)
 
     def _left_of(self, traced: TraceJob) -> Job:
         """The job as it is still to be planned: less what it has behind it."""
@@ -147,17 +169,41 @@ class SimulatedWorld:
         self._note_change()
 
     def _ended(self, traced: TraceJob) -> None:
-        """More room betters no plan in which everybody has the start that is best for him alone."""
-        del self._sent[traced.job.job]
-        old = self.calendar.now_s - self._planned_s >= _PLAN_GROWS_OLD_S
-        if self._pending and (self._contended or old):
+        """More room betters no plan in which nobody competed for it."""
+        _, placement = self._sent.pop(traced.job.job)
+        if not self._pending:
+            return
+        now_s, berth = self.calendar.now_s, self.setting.berth(placement.site, placement.partition)
+        if self._announced.is_old(now_s):
+            self._plan_anew()
+        elif self._announced.has_a_price(berth, now_s):
+            self._announced.free(berth, berth.hardware.gpus_held(traced.job.gpus))
             self._note_change()
 
     def _lost(self, traced: TraceJob, _desk: Desk) -> None:
         """Its node failed: it is to be placed anew."""
         del self._sent[traced.job.job]
         self._pending[traced.job.job] = traced
+        self._plan_anew()
+
+    def _plan_anew(self) -> None:
+        self._anew = True
         self._note_change()
+
+    def _look_again(self, planned_s: int) -> None:
+        """The forecast may be another than at the newest plan of everything, though nothing else has happened."""
+        if planned_s != self._planned_s or not self._announced.starts:
+            return
+        now = self._now()
+        until = now + timedelta(seconds=self.setting.horizon_s)
+        if self._announced.sky_turned(self.setting.carbon.outlook(self.setting.zones, now, now, until)):
+            self._plan_anew()
+        else:
+            self._look_again_later()
+
+    def _look_again_later(self) -> None:
+        at_s = self.calendar.now_s + GROWS_OLD_S
+        self.calendar.at(at_s, Phase.SUBMISSION, partial(self._look_again, self._planned_s))
 
     def _note_change(self) -> None:
         self._changed = True
@@ -181,8 +227,8 @@ class SimulatedWorld:
         else:
             for placement in self._due_now():
                 self.dispatch(placement)
-        if self._due:
-            self._plan_cycle(min(epoch_s(placement.start) for placement in self._due.values()))
+        if self._announced.starts:
+            self._plan_cycle(min(epoch_s(placement.start) for placement in self._announced.starts.values()))
         elif self._pending:
             self._wait_for_the_world()
 
@@ -190,9 +236,9 @@ class SimulatedWorld:
         """Nothing that waits has a start: plan again when a site opens; else give up once nothing else can change."""
         opening_s = self.floor.next_opening_s()
         if opening_s is not None:
-            self.calendar.at(opening_s, Phase.SUBMISSION, self._note_change)
+            self.calendar.at(opening_s, Phase.SUBMISSION, self._plan_anew)
         elif self.floor.disturbed and (self._sent or self._more_to_come):
-            self.calendar.at(self.calendar.now_s + self.setting.slot_s, Phase.SUBMISSION, self._note_change)
+            self.calendar.at(self.calendar.now_s + self.setting.slot_s, Phase.SUBMISSION, self._plan_anew)
         elif not self._sent and not self._more_to_come:
             self.floor.open_jobs = 0
 
@@ -203,34 +249,14 @@ class SimulatedWorld:
         beyond = min((instant for instant in far if instant > reach), default=None)
         if beyond is not None:
             again_s = self.calendar.now_s + epoch_s(beyond) - epoch_s(reach)
-            self.calendar.at(again_s, Phase.SUBMISSION, self._note_change)
+            self.calendar.at(again_s, Phase.SUBMISSION, self._plan_anew)
 
     def _due_now(self) -> list[Placement]:
         now = self._now()
-        return [placement for placement in self._due.values() if placement.start <= now]
+        return [placement for placement in self._announced.starts.values() if placement.start <= now]
 
     def _now(self) -> datetime:
         return from_epoch_s(self.calendar.now_s)
-
-
-def _contended(plan: Plan) -> bool:
-    """Whether some job was left out, or would have been better off without the others."""
-    if plan.unplaced or plan.gap > 0 or plan.certificate is None:
-        return True
-    prices = (*plan.certificate.gpu.values(), *plan.certificate.power.values())
-    return any(any(by_slot) for by_slot in prices)
-
-
-def _occupation(berth: Berth, name: str, traced: TraceJob | None, gpus_held: int, until_s: int) -> Occupation:
-    drawn_kw = it_kw(traced.job.gpus, berth.hardware.kw_per_gpu, traced.job.load) if traced else 0.0
-    return Occupation(
-        job=name,
-        site=berth.site.id,
-        partition=berth.partition.name,
-        gpus_held=gpus_held,
-        it_kw=drawn_kw,
-        until=from_epoch_s(until_s),
-    )
 
 
 def _told(reasons: Sequence[Reason]) -> str:

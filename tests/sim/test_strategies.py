@@ -7,11 +7,16 @@ from datetime import datetime, timedelta
 import pytest
 
 from csched.clock import epoch_s
+from csched.cycle import run_cycle
 from csched.domain.carbon import CarbonOutlook, CarbonSeries, Method
+from csched.domain.plan import Plan
 from csched.domain.site import Fleet
+from csched.domain.snapshot import SolveBudget
 from csched.errors import UsageError
+from csched.ports import Policies, World
 from csched.testing.builders import BOX, MONDAY, fleet, job, site
 from csched_policies.load import load_sources
+from csched_sim import planned
 from csched_sim.outcome import Outcome
 from csched_sim.setting import Setting
 from csched_sim.simulation import simulate
@@ -206,6 +211,41 @@ def test_an_end_is_news_where_somebody_waits_for_room() -> None:
     trace = [TraceJob(traced(name).job, 1800) for name in "ab"]
     outcome = strategy("csched")(trace, setting(ONE, {"DE": [100] * 24}))
     assert sorted(hour for _, hour in where_and_when(outcome).values()) == [0, 0.5]
+
+
+def test_who_comes_later_is_planned_beside_those_who_have_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first waits for the clean hour; the second, a quarter of an hour later, gets a plan of its own."""
+    planned_jobs = plans(monkeypatch)
+    trace = [traced("first"), traced("second", after_h=0.25)]
+    where = fleet(site("alpha", zone="DE", nodes=2), objective={"wait_kg_per_gpu_h": 0})
+    assert where_and_when(strategy("csched")(trace, setting(where, VALLEY))) == {
+        "first": ("alpha", 10),
+        "second": ("alpha", 10),
+    }
+    assert planned_jobs == [["first"], ["second"]]
+
+
+def test_who_finds_no_room_beside_them_makes_all_be_planned_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first was told the clean hours, in which alone the second can meet its deadline: it moves."""
+    planned_jobs = plans(monkeypatch)
+    trace = [traced("first", 3), traced("second", 2, after_h=0.25, deadline=MONDAY + timedelta(hours=3))]
+    where = fleet(site("alpha", zone="DE"), objective={"wait_kg_per_gpu_h": 0})
+    sky = setting(where, {"DE": [100, 10, 10, 10, 90] + [90] * 19})
+    assert where_and_when(strategy("csched")(trace, sky))["second"] == ("alpha", 1)
+    assert planned_jobs[:3] == [["first"], [], ["first", "second"]]
+
+
+def plans(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """For each cycle to come, the jobs that it gives a place."""
+    seen: list[list[str]] = []
+
+    def watched(world: World, policies: Policies | None, budget: SolveBudget) -> Plan:
+        plan = run_cycle(world, policies, budget)
+        seen.append([placement.job for placement in plan.placements])
+        return plan
+
+    monkeypatch.setattr(planned, "run_cycle", watched)
+    return seen
 
 
 @pytest.mark.parametrize("name", ["csched:wait", "csched:weight=1", "csched:wait=-1", "csched:wait=1,drop=x"])
