@@ -10,9 +10,9 @@ import numpy as np
 from csched.domain.quota import QuotaRow
 from csched.placement.arrays import Arrays
 from csched.placement.dependencies import Dependencies
+from csched.placement.domains import Domains
 from csched.placement.dtypes import Flags, Floats, Ints
-from csched.placement.gangs import Gangs, parts_of
-from csched.placement.pack import Start
+from csched.placement.gangs import Gangs
 from csched.placement.problem import Problem
 from csched.placement.quotas import Quotas
 from csched.placement.schedule import Board, Schedule
@@ -29,15 +29,19 @@ class Ties:
         for job in self.gangs.parts_of:
             self.hold[job] = self.gangs.longest_hold(job)
         self.dependencies = Dependencies(problem, self.hold)
+        self.domains = Domains(problem)
         self.rows = tuple(quotas)
-        self.bound = bool(self.gangs or self.dependencies or Arrays(problem, self.hold).limit or self.rows)
+        self.bound = bool(
+            self.gangs or self.dependencies or Arrays(problem, self.hold).limit or self.rows or self.domains.too_small
+        )
         """Whether anything binds any job."""
 
     def searched(self, problem: Problem) -> Problem:
-        """What the kernels plan: windows in which chains fit, jobs of several parts left to be put in later."""
-        if not self.dependencies:
-            return self.gangs.without(problem)
-        return self.gangs.without(self.dependencies.tightened(self.gangs.windows(problem)))
+        """What the kernels plan: windows in which chains fit, only rooms whose NVLink domains hold the job together,
+        jobs of several parts left to be put in later."""
+        if self.dependencies:
+            problem = self.dependencies.tightened(self.gangs.windows(problem))
+        return self.gangs.without(self.domains.without(problem))
 
     def holdings(self, job: int, rooms: Sequence[int]) -> list["Holding"]:
         """What each part of the job holds in its room."""
@@ -84,6 +88,8 @@ class Arrangement:
         self.end = np.where(self.room >= 0, self.slot + self._holds(self.room), -1)
         self.rooms: dict[int, tuple[int, ...]] = {}
         """Rooms of the parts of placed jobs that have several."""
+        self.not_now: set[tuple[int, int]] = set()
+        """(job, room): its nodes as they lie now cannot hold the job, though the GPUs would do."""
         self.arrays, self.quotas = Arrays(problem, ties.hold), Quotas(problem, ties.rows)
         if ties.bound:
             for job in np.flatnonzero(self.room >= 0).tolist():
@@ -96,16 +102,6 @@ class Arrangement:
     def schedule(self) -> Schedule:
         """A job of several parts stands in the room of its first."""
         return Schedule(self.room.copy(), self.slot.copy())
-
-    def starting(self) -> list[Start]:
-        """Jobs and parts of jobs that start now."""
-        return [
-            Start(part, room)
-            for job in np.flatnonzero(self.slot == 0).tolist()
-            for part, room in zip(
-                parts_of(self.problem.jobs[job]) or [self.problem.jobs[job]], self.spot(job).rooms, strict=True
-            )
-        ]
 
     def total_kg(self, penalty_kg: Floats) -> float:
         """Cost of the placed jobs and the penalties of the others that have one."""
@@ -120,7 +116,7 @@ class Arrangement:
         return Spot(int(self.slot[job]), self.rooms.get(job, (int(self.room[job]),)))
 
     def window(self, job: int, *, heed_followers: bool = True) -> Flags | None:
-        """Starts that dependencies, arrays and shares leave it, shape (P, H); None where it can have none."""
+        """Starts that dependencies, arrays, shares and NVLink domains leave it, shape (P, H); None without one."""
         dependencies = self.ties.dependencies
         ready = dependencies.ready(job, self)
         if ready is None:
@@ -133,6 +129,10 @@ class Arrangement:
             window = window & few
         if (rooms := self.quotas.allows(job)) is not None:
             window = window & rooms[:, None]
+        if (small := self.ties.domains.too_small.get(job)) is not None:
+            window = window & ~small[:, None]
+        if full := [room for each, room in self.not_now if each == job]:
+            window = window & ~((slots == 0) & np.isin(np.arange(len(window)), full)[:, None])
         return window
 
     def best(

@@ -21,6 +21,7 @@ from csched.domain.snapshot import Snapshot
 from csched.domain.start_ban import StartBan
 from csched.domain.verdict import ReasonCode, Verdicts
 from csched.errors import CschedError
+from csched.placement.check_nodes import NodeCheck
 from csched.placement.check_parts import odd_parts, parts, unfolded
 from csched.placement.check_space import TOLERANCE, Floats, Place, Profile, Space
 from csched.placement.check_together import Together
@@ -71,6 +72,7 @@ class _Check:
                 yield f"{placement.job} is placed at {placement.room}, one of which is unknown"
         yield from self._room_overfilled()
         yield from self._power_overdrawn()
+        yield from self.nodes.faults()
         yield from self.together.faults()
         for unplaced in self.plan.unplaced:
             if unplaced.job in self.jobs:
@@ -113,6 +115,8 @@ class _Check:
         if refused:
             yield f"{job.job} at {placement.site} from {placement.start.isoformat()}: {refused[0]}"
             return
+        if not _same(placement.sigma, true := self.nodes.sigma(each)):
+            yield f"{job.job}: sigma is {placement.sigma!r} instead of {true!r}"
         bills = [self._bill(part, own, placement.sigma) for part, own in each]
         yield from self._wrong_figures(placement, bills)
         for (part, _), lines in zip(each, bills, strict=True):
@@ -221,6 +225,11 @@ class _Check:
             for part, own in unfolded(placement, self.jobs[placement.job])
             if part.room in self.space.places
         ]
+
+    @cached_property
+    def nodes(self) -> NodeCheck:
+        """Nodes and NVLink domains of those that start at once."""
+        return NodeCheck(self.space, self._known)
 
     @cached_property
     def _in_use(self) -> tuple[Mapping[str, Profile], Mapping[str, Profile]]:
@@ -366,7 +375,11 @@ class _Check:
         kw, kinds = 0.0, [""] * len(own)
         for number in sorted(range(len(own)), key=lambda number: (-own[number].gpus, number)):
             part = own[number]
-            fitting = (each for each in self.space.places if each in allowed[number])
+            fitting = (
+                each
+                for each in self.space.places
+                if each in allowed[number] and self._has_nodes(part, each, slot, alone=len(own) == 1)
+            )
             key = next((each for each in fitting if self._still_fits(part, each, slot, taken[each], kw)), None)
             if key is None:
                 return None
@@ -375,6 +388,12 @@ class _Check:
             kw += place.kw(part)
             kinds[number] = place.hardware.key
         return kinds
+
+    def _has_nodes(self, job: Job, key: str, slot: int, *, alone: bool) -> bool:
+        """Whether NVLink domains surely hold the job together; what of several parts lies where is not known."""
+        if self.nodes.torn_anywhere(job, key):
+            return False
+        return slot > 0 or not self.nodes.knows(key) or (alone and self.nodes.room_now(job, key))
 
     def _still_fits(self, job: Job, key: str, slot: int, taken: int, taken_kw: float) -> bool:
         """Beside the plan, and beside other parts of the same job that take so much."""

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from csched.domain.job import Job
 from csched.domain.plan import Placement
 
+_OF_A_PART = ("partition", "gpus", "end", "nodes", "domains")
+
 
 def parts(job: Job) -> list[Job]:
     """Each part as a job of one kind; the data comes with the first."""
@@ -34,7 +36,7 @@ def unfolded(placement: Placement, job: Job) -> list[tuple[Placement, Job]]:
     if len(own) != len(placement.components):
         return []
     return [
-        (placement.model_copy(update={"partition": shown.partition, "gpus": shown.gpus, "end": shown.end}), part)
+        (placement.model_copy(update={name: getattr(shown, name) for name in _OF_A_PART}), part)
         for shown, part in zip(placement.components, own, strict=True)
     ]
 

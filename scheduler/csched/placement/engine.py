@@ -15,6 +15,7 @@ from csched.placement.dtypes import Floats
 from csched.placement.effort import MOST_PROVEN_JOBS, Effort, Watch
 from csched.placement.fixing import columns
 from csched.placement.oracle import Oracle
+from csched.placement.pack import pack
 from csched.placement.plain import fill
 from csched.placement.plain import pursue as pursue_plainly
 from csched.placement.prices import Prices, certificate, prices_of
@@ -58,7 +59,9 @@ def solve(
     else:
         solution = _solution(problem, budget, watch)
         arranged = settle(problem, ties, solution.schedule, solution.penalty_kg, watch)
-    return report(arranged, solution, budget, policy_digest, build_s=build_s, watch=watch)
+    with watch.stage("nodes"):
+        places = pack(arranged)
+    return report(arranged, places, solution, budget, policy_digest, build_s=build_s, watch=watch)
 
 
 def _together(problem: Problem, ties: Ties, budget: SolveBudget, watch: Watch) -> tuple[Arrangement, Solution]:

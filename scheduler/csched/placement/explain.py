@@ -19,7 +19,7 @@ from csched.placement.schedule import Board
 from csched.placement.timeline import UNCAPPED
 from csched.units import SECONDS_PER_HOUR
 
-FIGURES = ("partition", "start", "wait_h", "kwh", "carbon_kg", "topology_kg", "egress_kg", "cost_kg")
+FIGURES = ("partition", "start", "wait_h", "kwh", "carbon_kg", "topology_kg", "egress_kg", "cost_kg", "bottleneck")
 
 
 def options(
@@ -73,6 +73,7 @@ class _Asked:
             denied = gangs.refusals(self._job, site_index)
         else:
             denied = reasons.of_site(self._problem, self._job, site_index)
+            denied = denied or self._others.ties.domains.refusals(self._problem, self._job, site_index)
         if denied:
             return SiteOption(site=site, verdict="denied", reasons=denied)
         return SiteOption(site=site, verdict="allowed", reasons=self._taken_up(site))

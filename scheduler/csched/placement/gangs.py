@@ -12,6 +12,7 @@ import numpy as np
 from csched.domain.job import Job
 from csched.domain.verdict import Reason, ReasonCode
 from csched.placement import reasons
+from csched.placement.domains import Domains
 from csched.placement.dtypes import Flags, Floats
 from csched.placement.gang_rooms import RoomChoice
 from csched.placement.oracle import Oracle
@@ -30,6 +31,7 @@ class Gangs:
         index_of = {part.job: index for index, part in enumerate(self.parts.jobs)} if self.parts else {}
         self.parts_of = {job: [index_of[part.job] for part in parts] for job, parts in own.items()}
         """Job -> its parts, by index."""
+        self._torn: Mapping[int, Flags] = Domains(self.parts).too_small if self.parts else {}
 
     def __bool__(self) -> bool:
         return bool(self.parts_of)
@@ -108,7 +110,10 @@ class Gangs:
         """True cost of a part's starts, infinite where it alone does not fit; shape (P, H)."""
         problem = self._of_parts
         alone = Board(replace(problem, gpus_left=board.gpus_left, power_left=board.power_left))
-        return np.where(alone.fits(part), problem.costs_kg(part), np.inf)
+        fits = alone.fits(part)
+        if (torn := self._torn.get(part)) is not None:
+            fits &= ~torn[:, None]
+        return np.where(fits, problem.costs_kg(part), np.inf)
 
     def _by_site(self, costs: Floats, best: np.ufunc) -> Floats:
         """Of each site's rooms the least or the most; shape (S, H)."""

@@ -53,14 +53,6 @@ def of_lack(problem: Problem, board: Board, job: int, site_index: int) -> tuple[
     return (Reason(site=site.id, code=ReasonCode.CAPACITY, clause="gpus", seen=most, needed=held, message=message),)
 
 
-def of_unplaced(problem: Problem, board: Board, job: int) -> tuple[Reason, ...]:
-    """Every site's reasons for a job that the plan leaves out."""
-    reasons: list[Reason] = []
-    for site_index in range(len(problem.snapshot.fleet.sites)):
-        reasons += of_site(problem, job, site_index) or of_lack(problem, board, job, site_index)
-    return tuple(reasons)
-
-
 def _lowest(problem: Problem, left: Ints, hold: int) -> Ints:
     """Fewest of what is left, by row, during a hold from each start slot; shape (H,)."""
     slots = np.arange(problem.start_slots)

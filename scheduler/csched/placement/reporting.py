@@ -8,13 +8,13 @@ import numpy as np
 from csched.accounting import costs
 from csched.domain.plan import Certificate, ComponentPlacement, Placement, Plan, PlanStatus, Stop, Unplaced
 from csched.domain.snapshot import Snapshot, SolveBudget
-from csched.domain.verdict import Reason
+from csched.domain.verdict import Reason, ReasonCode
 from csched.placement import reasons
 from csched.placement.arrangement import Arrangement, Spot
 from csched.placement.dtypes import Floats
 from csched.placement.effort import Watch
 from csched.placement.gangs import parts_of
-from csched.placement.pack import Place, pack
+from csched.placement.pack import Place
 from csched.placement.problem import Problem
 from csched.placement.schedule import Schedule
 from csched.placement.standing import moved
@@ -39,6 +39,7 @@ class Solution:
 
 def report(
     arranged: Arrangement,
+    places: Mapping[str, Place],
     solution: Solution,
     budget: SolveBudget,
     policy_digest: str | None,
@@ -46,9 +47,9 @@ def report(
     build_s: float,
     watch: Watch,
 ) -> Plan:
-    """The plan that says all of this; penalties are those of `solution`."""
+    """The plan that says all of this; `places` are those of jobs that start now, penalties those of `solution`."""
     problem, snapshot, solve_s = arranged.problem, arranged.problem.snapshot, watch.elapsed_s
-    placements = _placements(arranged)
+    placements = _placements(arranged, places)
     unplaced = _unplaced(arranged, solution)
     placed_kg = sum(placement.cost_kg for placement in placements)
     cost = placed_kg + sum(job.penalty_kg for job in unplaced if job.penalty_kg is not None)
@@ -94,9 +95,9 @@ def _status(snapshot: Snapshot, placements: Sequence[Placement], *, optimal: boo
     return PlanStatus.OPTIMAL if optimal else PlanStatus.FEASIBLE
 
 
-def _placements(arranged: Arrangement) -> tuple[Placement, ...]:
+def _placements(arranged: Arrangement, places: Mapping[str, Place]) -> tuple[Placement, ...]:
     """In the order of arrival."""
-    problem, places = arranged.problem, pack(arranged.problem, arranged.starting())
+    problem = arranged.problem
     arrival = {job.job: index for index, job in enumerate(problem.snapshot.jobs)}
     placed = np.flatnonzero(arranged.room >= 0).tolist()
     return tuple(
@@ -106,14 +107,29 @@ def _placements(arranged: Arrangement) -> tuple[Placement, ...]:
 
 
 def placement(problem: Problem, index: int, spot: Spot, places: Mapping[str, Place]) -> Placement:
-    """A job there, its parts billed one by one; `places` are those of jobs and parts that start now."""
+    """A job there, its parts billed one by one; `places` are those of jobs and parts that start now.
+
+    Parts wait for each other: the slowest sets the pace of all.
+    """
     snapshot, job, start = problem.snapshot, problem.jobs[index], problem.start(spot.slot)
     parts = parts_of(job) or [job]
     rooms = [problem.rooms[room] for room in spot.rooms]
+    slowest = max((places[part.job] for part in parts if part.job in places), key=_sigma, default=None)
+    sigma = slowest.sigma if slowest else 1.0
     bills = [
-        costs.bill(part, room.site, room.hardware, start, fleet=snapshot.fleet, carbon=snapshot.carbon, now=problem.now)
+        costs.bill(
+            part,
+            room.site,
+            room.hardware,
+            start,
+            fleet=snapshot.fleet,
+            carbon=snapshot.carbon,
+            now=problem.now,
+            sigma=sigma,
+        )
         for part, room in zip(parts, rooms, strict=True)
     ]
+    topology_kg = sum(lines.topology_kg for lines in bills)
     components = [
         ComponentPlacement(
             partition=room.partition.name,
@@ -136,12 +152,18 @@ def placement(problem: Problem, index: int, spot: Spot, places: Mapping[str, Pla
         **_nodes(places.get(job.job)),
         kwh=sum(lines.kwh for lines in bills),
         carbon_kg=sum(lines.carbon_kg for lines in bills),
-        topology_kg=sum(lines.topology_kg for lines in bills),
+        topology_kg=topology_kg,
         egress_kg=sum(lines.egress_kg for lines in bills),
         wait_h=bills[0].wait_h,
         cost_kg=sum(lines.cost_kg for lines in bills),
+        sigma=sigma,
+        bottleneck=slowest.slowdown.sentence(topology_kg) if slowest and slowest.slowdown and sigma > 1 else None,
         components=tuple(components) if job.components else (),
     )
+
+
+def _sigma(place: Place) -> float:
+    return place.sigma
 
 
 def _nodes(place: Place | None) -> dict[str, tuple[str, ...] | None]:
@@ -176,8 +198,36 @@ def why_left_out(arranged: Arrangement, index: int) -> tuple[Reason, ...]:
     kept_back = (*arranged.quotas.reasons(index), *arranged.arrays.reasons(index))
     if index in ties.gangs.parts_of:
         return (*kept_back, *ties.gangs.reasons(index, arranged.board))
-    by_site = reasons.of_unplaced(arranged.problem, arranged.board, index)
+    sites = range(len(arranged.problem.snapshot.fleet.sites))
+    by_site = [reason for site in sites for reason in _at_site(arranged, index, site)]
     return (*kept_back, *by_site) or ties.dependencies.too_late(index, arranged)
+
+
+def _at_site(arranged: Arrangement, index: int, site: int) -> tuple[Reason, ...]:
+    """Why a job that is left out is not at one site, the weightiest first."""
+    problem = arranged.problem
+    return (
+        reasons.of_site(problem, index, site)
+        or arranged.ties.domains.refusals(problem, index, site)
+        or reasons.of_lack(problem, arranged.board, index, site)
+        or _in_pieces(arranged, index, site)
+    )
+
+
+def _in_pieces(arranged: Arrangement, index: int, site: int) -> tuple[Reason, ...]:
+    """It could only start now, and then what is free is not where it can use it."""
+    rooms = [arranged.problem.rooms[room] for job, room in sorted(arranged.not_now) if job == index]
+    return tuple(
+        Reason(
+            site=room.site.id,
+            code=ReasonCode.CAPACITY,
+            clause="gpus",
+            needed=arranged.problem.jobs[index].gpus,
+            message=f"{room.key} has the GPUs now, but in pieces: not on nodes or NVLink domains that the job can use",
+        )
+        for room in rooms
+        if room.site_index == site
+    )
 
 
 def _warnings(snapshot: Snapshot, problem: Problem) -> list[str]:

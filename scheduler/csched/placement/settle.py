@@ -23,6 +23,7 @@ def settle(problem: Problem, ties: Ties, schedule: Schedule, penalty_kg: Floats,
     """Everybody where they may be. `problem` has no starts for jobs of several parts; `schedule` leaves them out."""
     standing = Arrangement(problem, ties, schedule)
     if ties.bound:
+        _out_of_small_domains(standing)
         _thin_out(standing)
         _in_waves(standing)
         _within_shares(standing, penalty_kg)
@@ -34,6 +35,14 @@ def settle(problem: Problem, ties: Ties, schedule: Schedule, penalty_kg: Floats,
         _within_shares(standing, penalty_kg)
         standing.fill()
     return standing
+
+
+def _out_of_small_domains(standing: Arrangement) -> None:
+    """Jobs that were put where their groups would be torn, by who knows nothing of NVLink."""
+    for job, rooms in standing.ties.domains.too_small.items():
+        if standing.placed(job) and rooms[standing.room[job]]:
+            standing.lift(job)
+            standing.put_best(job)
 
 
 def _thin_out(standing: Arrangement) -> None:

@@ -176,7 +176,7 @@ def _pack_in_order(
         found = _place(state, request, table, shared)
         if found is not None:
             places[request.job] = found
-            lost += _lost_gpus(request, state.offered, _shape(found))
+            lost += _lost_gpus(request, state.offered, shape_of(found))
     left = tuple(request.job for request in requests if request.job not in places)
     return Packing(places, left, lost)
 
@@ -352,7 +352,8 @@ def _gpu_counts(gpus: int, nodes: Sequence[int], size: int) -> tuple[int, ...]:
     return tuple(counts)
 
 
-def _shape(shares: Sequence[Share]) -> tuple[int, ...]:
+def shape_of(shares: Sequence[Share]) -> tuple[int, ...]:
+    """GPUs in each domain, most first."""
     counts: dict[int, int] = {}
     for share in shares:
         counts[share.domain] = counts.get(share.domain, 0) + share.gpus
