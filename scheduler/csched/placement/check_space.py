@@ -4,11 +4,13 @@ Shares no code with the engine: every slot is looked up by itself, from the flee
 """
 
 import math
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, cached_property
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -84,9 +86,12 @@ class Space:
 
     def _gpus(self, key: str, slot: int) -> int:
         """GPUs of a place that no maintenance and no (other) reservation takes in any part of a slot."""
-        place, begin, end = self.places[key], self.instant(slot), self.instant(slot + 1)
-        whole = place.partition.gpu_count(place.hardware)
-        touching = [each for each in self._aside(place.site, place.partition) if each.from_ < end and each.to > begin]
+        place = self.places[key]
+        whole, aside = place.partition.gpu_count(place.hardware), self._aside(place.site, place.partition)
+        if not aside:
+            return whole
+        begin, end = self.instant(slot), self.instant(slot + 1)
+        touching = [each for each in aside if each.from_ < end and each.to > begin]
         left = max(0, whole - sum(each.gpus or whole for each in touching if each.maintenance))
         for reservation in touching:
             if reservation.maintenance:
@@ -166,12 +171,22 @@ class Space:
 
     def add_running(self, gpus: Mapping[str, "Profile"], kw: Mapping[str, "Profile"]) -> None:
         """GPUs by place and kW by site of what runs: each at least a slot, and later until it likely has ended."""
+        for (room, site, start, end), (held, drawn_kw) in self._running_spans.items():
+            gpus[room].add(start, end, held)
+            kw[site].add(start, end, drawn_kw)
+
+    @cached_property
+    def _running_spans(self) -> Mapping[tuple[str, str, int, int], tuple[int, float]]:
+        """(place, site, first slot, one past the last) -> GPUs and kW of all that runs there so long."""
+        spans: dict[tuple[str, str, int, int], tuple[int, float]] = {}
         for held in self.snapshot.running:
             until = held.until if held.likely_until is None else min(held.until, held.likely_until)
             start = 0 if held.since is None else max(0, self.slot(held.since))
             end = max(start + 1, math.ceil((until - self.now).total_seconds() / self.snapshot.slot_s))
-            gpus[held.room].add(start, end, held.gpus_held)
-            kw[held.site].add(start, end, held.it_kw)
+            span = held.room, held.site, start, end
+            gpus, drawn_kw = spans.get(span, (0, 0.0))
+            spans[span] = gpus + held.gpus_held, drawn_kw + held.it_kw
+        return spans
 
 
 class Profile:
@@ -179,7 +194,7 @@ class Profile:
 
     def __init__(self) -> None:
         self._steps: dict[int, float] = defaultdict(float)
-        self._sorted: tuple[npt.NDArray[np.int64], Floats] | None = None
+        self._sorted: tuple[list[int], list[float]] | None = None
 
     def add(self, start: int, end: int, amount: float) -> None:
         if end > start:
@@ -187,22 +202,22 @@ class Profile:
             self._steps[end] -= amount
             self._sorted = None
 
-    def _levels(self) -> tuple[npt.NDArray[np.int64], Floats]:
+    def _levels(self) -> tuple[list[int], list[float]]:
         if self._sorted is None:
-            slots = np.array(sorted(self._steps), dtype=np.int64)
-            self._sorted = slots, np.cumsum([self._steps[slot] for slot in slots.tolist()])
+            slots = sorted(self._steps)
+            self._sorted = slots, list(accumulate(self._steps[slot] for slot in slots))
         return self._sorted
 
     def slots(self) -> list[int]:
         """Those in which it changes."""
-        return [int(slot) for slot in self._levels()[0]]
+        return list(self._levels()[0])
 
     def at(self, slot: int) -> float:
         slots, levels = self._levels()
-        index = int(np.searchsorted(slots, slot, side="right")) - 1
-        return 0.0 if index < 0 else float(levels[index])
+        index = bisect_right(slots, slot) - 1
+        return 0.0 if index < 0 else levels[index]
 
     def edges(self, start: int, end: int) -> list[int]:
         """Slots inside in which it changes."""
         slots, _ = self._levels()
-        return [int(slot) for slot in slots[(slots > start) & (slots < end)]]
+        return slots[bisect_right(slots, start) : bisect_left(slots, end)]
