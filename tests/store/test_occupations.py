@@ -57,6 +57,12 @@ def test_what_should_have_ended_holds_one_slot_more() -> None:
     assert held.until == MONDAY + timedelta(seconds=SLOT_S)
 
 
+def test_it_has_the_nodes_of_its_placement_and_a_confidential_job_all_of_each() -> None:
+    placed = placement(job("7", gpus=2), "alpha", "gpu", MONDAY).model_copy(update={"nodes": ("gpu-n0002",)})
+    (held,) = seen().of(living(gpus=2, placed=placed, requires_confidential="gpu"))
+    assert (held.nodes, held.gpus_held, held.it_kw) == (("gpu-n0002",), 8, 2.0)
+
+
 def test_each_part_of_a_job_holds_its_own() -> None:
     asked = job("7", gpus=20, components=[{"gpus": 12}, {"gpus": 8, "hardware": ["rack72"]}])
     parts = [

@@ -219,6 +219,15 @@ def test_an_ended_attempt_is_to_be_forgotten_once(store: Repository, submission:
     assert store.ended_attempts() == ()
 
 
+def test_a_site_that_chose_other_nodes_than_the_plan_is_believed(store: Repository, submission: Submissions) -> None:
+    job_id, attempt = started(store, submission())
+    running = RunReport(job=str(job_id), attempt=attempt, state=JobState.RUNNING, nodes=("n7", "n9"))
+    assert store.apply(running)
+    placed = store.job(job_id).placement
+    assert placed is not None
+    assert (placed.nodes, placed.domains) == (("n7", "n9"), None)
+
+
 def test_a_report_of_another_attempt_is_ignored(store: Repository, submission: Submissions) -> None:
     job_id, _ = started(store, submission())
     assert not store.apply(RunReport(job=str(job_id), attempt="older", state=JobState.COMPLETED))

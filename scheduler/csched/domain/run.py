@@ -102,6 +102,7 @@ class RunReport(Value):
     start: Instant | None = None
     end: Instant | None = None
     nodes: tuple[str, ...] | None = None
+    """Those it has, as the site calls them; null: as planned."""
     message: str | None = None
     given_back: GivenBack | None = None
     """Null: `state` is the attempt's, and where it is final it is the job's end."""

@@ -146,7 +146,7 @@ class LocalDispatcher:
         begun = from_epoch_s(started["start"]) if started else None
         if ended is None:
             state = JobState.RUNNING if started else JobState.CONFIGURING
-            return RunReport(job=job, attempt=attempt, state=state, start=begun, nodes=(_node(),))
+            return RunReport(job=job, attempt=attempt, state=state, start=begun)
         return RunReport(
             job=job,
             attempt=attempt,
@@ -154,7 +154,6 @@ class LocalDispatcher:
             exit_code=ExitCode(status=ended["status"], signal=ended["signal"]),
             start=begun,
             end=max(from_epoch_s(ended["end"]), begun) if begun else from_epoch_s(ended["end"]),
-            nodes=(_node(),),
             message=ended["message"],
         )
 

@@ -113,6 +113,7 @@ class Dispatches(Part):
             advance(row, report.state)
             row.start = report.start or row.start
             row.reason = None
+            _believe_nodes(session, row, report)
             if report.state.final:
                 _end(session, row, report, self._clock.now())
             return True
@@ -141,6 +142,13 @@ def _row_with_news(session: Session, report: RunReport) -> JobRow | None:
     if row is None or row.attempt != report.attempt or not may_follow(JobState(row.state), report.state):
         return None
     return row
+
+
+def _believe_nodes(session: Session, row: JobRow, report: RunReport) -> None:
+    """A site that chose other nodes than the plan is right."""
+    kept = session.get(PlacementRow, row.id)
+    if kept is not None and report.nodes and set(report.nodes) != set(kept.placement.get("nodes") or ()):
+        kept.placement = {**kept.placement, "nodes": list(report.nodes), "domains": None}
 
 
 def _end(session: Session, row: JobRow, report: RunReport, now: datetime) -> None:

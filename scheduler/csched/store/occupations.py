@@ -8,7 +8,7 @@ from typing import Final
 
 from csched.accounting.costs import it_kw
 from csched.domain.hardware import Hardware
-from csched.domain.job import Job
+from csched.domain.job import Confidentiality, Job
 from csched.domain.site import Fleet
 from csched.domain.snapshot import Occupation, Usage
 from csched.store.records import JobRecord
@@ -40,7 +40,8 @@ class Occupations:
             raise ValueError(f"job {record.id} is alive and has no placement")
         start, next_slot = record.start or placement.start, self.now + timedelta(seconds=self.slot_s)
         found = []
-        for partition, gpus in placement.parts:
+        nodes_of = [part.nodes for part in placement.components] or [placement.nodes]
+        for (partition, gpus), nodes in zip(placement.parts, nodes_of, strict=True):
             hardware = self._hardware_of(placement.site, partition)
             if hardware is None:
                 continue
@@ -52,7 +53,8 @@ class Occupations:
                     array=record.job.array,
                     site=placement.site,
                     partition=partition,
-                    gpus_held=hardware.gpus_held(gpus),
+                    gpus_held=_held(record.job, gpus, hardware),
+                    nodes=nodes,
                     it_kw=it_kw(gpus, hardware.kw_per_gpu, record.job.load),
                     until=max(start + timedelta(seconds=limit_s), next_slot),
                     likely_until=max(likely_until, next_slot) if likely_until else None,
@@ -85,6 +87,13 @@ class Occupations:
     def _hardware_of(self, site_id: str, name: str) -> Hardware | None:
         partitions = [each for site in self.fleet.sites if site.id == site_id for each in site.partitions]
         return next((self.hardware[each.hardware] for each in partitions if each.name == name), None)
+
+
+def _held(job: Job, gpus: int, hardware: Hardware) -> int:
+    """GPUs that the job keeps from others; confidential computing shares no node."""
+    if job.requires_confidential in {None, Confidentiality.NONE}:
+        return hardware.gpus_held(gpus)
+    return hardware.gpus_held(max(gpus, hardware.gpus_per_node))
 
 
 def limit_at_s(job: Job, hardware: str) -> int:
