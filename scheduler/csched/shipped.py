@@ -51,6 +51,6 @@ def scenarios() -> Path:
     return _root() / "sim" / "scenarios"
 
 
-def slurm_gate() -> Path:
-    """The job_submit.lua that lies beside slurm.conf on a cluster that csched dispatches to."""
-    return _root() / "plugins" / "slurm" / "job_submit.lua"
+def slurm_site() -> Path:
+    """What a Slurm site installs: `gate/` for its job_submit.lua, `libexec/` and `sudoers/` for its agent."""
+    return _root() / "plugins" / "slurm"

@@ -85,7 +85,7 @@ def test_the_wheel_holds_the_four_packages_and_their_data(wheel: Path) -> None:
         *(ROOT / "traces").glob("**/*.yaml"),
         *(ROOT / "traces").glob("**/*.csv*"),
         ROOT / "traces" / "README.md",
-        ROOT / "plugins" / "slurm" / "job_submit.lua",
+        *(path for folder in ("gate", "libexec", "sudoers") for path in (ROOT / "plugins/slurm" / folder).iterdir()),
     ]
     assert {f"csched/data/{path.relative_to(ROOT)}" for path in outside} <= names
     inside = [*(ROOT / "scheduler" / "csched").rglob("data/*"), *(ROOT / "scheduler" / "csched").rglob("*.yaml")]
@@ -94,7 +94,7 @@ def test_the_wheel_holds_the_four_packages_and_their_data(wheel: Path) -> None:
 
 
 def test_the_data_comes_from_the_wheel(installation: Installation) -> None:
-    for name in ("policy_library", "policy_groups", "fleets", "demo_fleet", "example_jobs", "slurm_gate"):
+    for name in ("policy_library", "policy_groups", "fleets", "demo_fleet", "example_jobs", "slurm_site"):
         place = Path(installation.shipped(name))
         assert place.is_relative_to(installation.environment)
         assert place.exists()

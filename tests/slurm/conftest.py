@@ -4,6 +4,7 @@ Several such processes may run at a time: each lab has its own folder and its ow
 (no root, no packages, no mirror for the newer Slurm) the tests fail; they are never skipped.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -30,6 +31,9 @@ def slurm_2411() -> Iterator[Lab]:
 
 
 def _lab(*, new: bool) -> Iterator[Lab]:
+    if standing := os.environ.get("CSCHED_LAB"):  # that of `make slurm-lab-up`: it stays
+        yield Lab.open(Path(standing))
+        return
     home = Path(tempfile.mkdtemp(prefix="csched-lab-", dir="/tmp"))  # short: a socket's path has at most 107 bytes
     lab = Lab.make(home, old=not new, new=new)
     try:

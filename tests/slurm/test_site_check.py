@@ -72,7 +72,7 @@ def test_sites_are_asked_and_compared(slurm_lab: Lab, tmp_path: Path) -> None:
     assert (paris["facts"]["version"], paris["facts"]["api"], paris["facts"]["gate"]) == ("22.05.8", "cli", True)
     assert paris["facts"]["topology_plugin"] == "topology/tree"
     assert {part["name"]: part["max_time_s"] for part in paris["partitions"]}["short"] == 3600
-    assert set(paris["accounts"]) == {"root", "csched", "physics", "health"}
+    assert set(paris["accounts"]) == {"root", "csched", "physics", "health", "climate", "clinic"}
     assert paris["remarks"] == ["partition `gone` is not there"]
 
     milan = found["milan"]

@@ -70,10 +70,10 @@ def test_a_job_is_submitted_held_changed_released_and_ends(site: tuple[Lab, str]
     assert (held.id, held.cluster, held.user, held.held, held.requeue) == (job_id, cluster, "alice", True, False)
     assert (held.node_count, held.tres["gres/gpu"], held.time_limit_s) == (2, 8, 300)
 
-    change = JobChange(name="mine", admin_comment="csched:id=1", time_limit_minutes=7)
+    change = JobChange(name="mine", comment="of its owner", time_limit_minutes=7)
     assert transport.update(job_id, change) == Done()
     changed = the_job(transport, job_id)
-    assert (changed.name, changed.admin_comment, changed.time_limit_s) == ("mine", "csched:id=1", 420)
+    assert (changed.name, changed.comment, changed.time_limit_s) == ("mine", "of its owner", 420)
     assert transport.look_up(request.name) == Known(())
 
     assert transport.release(job_id) == Done()

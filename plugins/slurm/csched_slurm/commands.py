@@ -113,7 +113,6 @@ def update_words(change: JobChange) -> list[str]:
     values = {
         "JobName": change.name,
         "Comment": change.comment,
-        "AdminComment": change.admin_comment,
         "Account": change.account,
         "Partition": change.partition,
         "QOS": change.qos,

@@ -32,7 +32,7 @@ _UNSAID: Final[Mapping[str, frozenset[str]]] = {
 }
 """What each API cannot carry of a request."""
 _UNCHANGED: Final[Mapping[str, frozenset[str]]] = {
-    _OLD: frozenset({"name", "admin_comment", "node_list", "begin", "requeue"}),
+    _OLD: frozenset({"name", "node_list", "begin", "requeue"}),
 }
 """What each API cannot change of a job."""
 _LOGIN_PROFILE: Final = ("SLURM_GET_USER_ENV", "1")
@@ -114,7 +114,6 @@ def update_body(change: JobChange, api: str) -> dict[str, Any]:
         "constraints": change.features,
         "reservation": change.reservation,
         "dependency": change.dependency,
-        "admin_comment": change.admin_comment,
     }
     if api == _OLD:
         body |= {"time_limit": change.time_limit_minutes, "nodes": change.nodes}

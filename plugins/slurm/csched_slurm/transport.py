@@ -126,7 +126,6 @@ class JobChange(Value):
 
     name: str | None = None
     comment: str | None = None
-    admin_comment: str | None = None
     account: str | None = None
     partition: str | None = None
     qos: str | None = None

@@ -1,16 +1,32 @@
 """The lab's configuration files, made from templates/."""
 
+import pwd
 import shutil
 import socket
 from pathlib import Path
 from string import Template
 from typing import Final
 
+from csched.domain.job import DataClass
+from csched_slurm.gate import GateTable, snippet
 from slurm_lab.layout import NEW, Cluster, Layout, dbd
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
-_GATE: Final = Path(__file__).parents[1] / "job_submit.lua"
+_GATE: Final = Path(__file__).parents[1] / "gate/csched_gate.lua"
 DATABASE_PASSWORD: Final = "lab-only"  # noqa: S105  (of a server that listens on loopback for the lab's life)
+
+
+GATE_TABLE: Final = GateTable(
+    accounts={
+        "physics": DataClass.INTERNAL,
+        "climate": DataClass.PUBLIC,
+        "health": DataClass.PERSONAL,
+        "clinic": DataClass.HEALTH,
+    },
+    protects=frozenset({DataClass.HEALTH}),
+    adopts=frozenset({"climate"}),
+)
+"""clinic's jobs run where csched places them only, climate's wait for their plan."""
 
 
 def write_configuration(layout: Layout) -> None:
@@ -59,13 +75,22 @@ def _write_cluster(layout: Layout, cluster: Cluster) -> None:
         "topology.conf": _filled(
             f"topology-{shape}.conf", layout, rack1=rack1, rack2=rack2, rack_size=len(cluster.racks[0])
         ),
-        "job_submit.lua": _filled("job_submit.lua", layout, gate=folder / "csched_gate.lua"),
+        "job_submit.lua": _filled("job_submit.lua", layout, gate=_gate_lines(layout, cluster)),
         "csched_gate.lua": _GATE.read_text(),
     }
     if cluster.release == NEW:
         texts["cgroup.conf"] = "CgroupPlugin=disabled\n"
     for name, text in texts.items():
         _write(folder / name, text)
+
+
+def _gate_lines(layout: Layout, cluster: Cluster) -> str:
+    return snippet(
+        GATE_TABLE,
+        cluster=cluster.name,
+        agent_uid=pwd.getpwnam("csched").pw_uid,
+        gate=layout.conf(cluster.name).with_name("csched_gate.lua"),
+    )
 
 
 def _short(nodes: tuple[str, ...]) -> str:

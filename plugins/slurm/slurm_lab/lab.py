@@ -19,7 +19,13 @@ from slurm_lab.processes import Daemon, Processes, succeeds, wait_for
 
 USERS: Final = ("csched", "alice", "bob")
 """csched runs csched, and may hold and release everybody's jobs; alice and bob are people with jobs."""
-ACCOUNTS: Final = {"csched": ("csched",), "physics": ("alice", "csched"), "health": ("bob", "csched")}
+ACCOUNTS: Final = {
+    "csched": ("csched",),
+    "physics": ("alice", "csched"),
+    "health": ("bob", "csched"),
+    "climate": ("alice",),
+    "clinic": ("bob",),
+}
 
 
 class Lab:
@@ -267,14 +273,14 @@ class Lab:
 
 
 def _accounts(clusters: Sequence[Cluster]) -> Iterator[list[str]]:
-    """sacctmgr's words for clusters, accounts and users, in order. Operators may hold and release everybody's jobs; to
-    write admin comments takes an administrator."""
+    """sacctmgr's words for clusters, accounts and users, in order. An operator may hold, rename and release
+    everybody's jobs."""
     yield ["add", "cluster", ",".join(cluster.name for cluster in clusters)]
     yield ["add", "qos", "urgent", "set", "priority=100"]
     for account, users in ACCOUNTS.items():
         yield ["add", "account", account, f"Description={account}", "Organization=lab", "QosLevel=normal,urgent"]
         yield ["add", "user", ",".join(users), f"Account={account}"]
-    yield ["modify", "user", "csched", "set", "AdminLevel=Administrator"]
+    yield ["modify", "user", "csched", "set", "AdminLevel=Operator"]
 
 
 def _add_users() -> None:

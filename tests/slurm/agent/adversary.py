@@ -52,7 +52,7 @@ class Job:
     held: bool = True
     state: State = State.PENDING
     reason: str | None = None
-    admin_comment: str | None = None
+    comment: str | None = None
     attempt: str = ""
     """Whose processes it starts, whatever it is called by then."""
     start: datetime | None = None
@@ -72,7 +72,7 @@ class Job:
             submit=self.submit,
             start=self.start,
             end=self.end,
-            admin_comment=self.admin_comment,
+            comment=self.comment,
         )
 
     def booked(self, cluster: str) -> AccountedJob:
@@ -220,7 +220,7 @@ class BadSlurm:
             self._on_the_way.append((LATE_S, request))
             self._die_if(fault, "crash after")
             return Unknown("socket timed out on send/recv operation")
-        job = self._create(request.name, request.user, request.name.removeprefix("csched-"))
+        job = self._create(request.name, request.user, request.name.removeprefix("csched-"), request.comment)
         self._die_if(fault, "crash after")
         return Unknown("socket timed out on send/recv operation") if fault == "lost" else Submitted(job.id)
 
@@ -242,7 +242,6 @@ class BadSlurm:
     def update(self, job_id: int, change: JobChange) -> OrderAnswer:
         def apply(job: Job) -> None:
             job.name = change.name or job.name
-            job.admin_comment = change.admin_comment or job.admin_comment
 
         return self._change(job_id, apply)
 
@@ -276,8 +275,8 @@ class BadSlurm:
         self._die_if(fault, "crash after")
         return Unknown("socket timed out") if fault == "lost" else Done()
 
-    def _create(self, name: str, user: str, attempt: str) -> Job:
-        job = Job(self._now.next_id, name, user, self.clock.now(), attempt=attempt)
+    def _create(self, name: str, user: str, attempt: str, comment: str | None = None) -> Job:
+        job = Job(self._now.next_id, name, user, self.clock.now(), comment=comment, attempt=attempt)
         self._now.jobs[job.id] = job
         self._now.next_id += 1
         self._remember()
@@ -290,7 +289,7 @@ class BadSlurm:
         self._on_the_way = [(left - seconds, request) for left, request in self._on_the_way]
         for left, request in self._on_the_way:
             if left <= 0:
-                self._create(request.name, request.user, request.name.removeprefix("csched-"))
+                self._create(request.name, request.user, request.name.removeprefix("csched-"), request.comment)
         self._on_the_way = [(left, request) for left, request in self._on_the_way if left > 0]
 
     def _schedule(self) -> None:

@@ -14,7 +14,7 @@ from csched.clock import FixedClock
 from csched.domain.run import JobState
 from csched.testing.builders import MONDAY
 from csched_slurm.agent import attempts
-from csched_slurm.agent.attempt import Attempt, Stage, Timing
+from csched_slurm.agent.attempt import Attempt, Stage, Timing, mark_of
 from csched_slurm.agent.clerk import Clerk
 from csched_slurm.agent.journal import Journal
 from csched_slurm.agent.watch import Watch
@@ -58,6 +58,7 @@ class Site(RuleBasedStateMachine):
         request = JobRequest(
             name=f"csched-{name}",
             user="ada",
+            comment=mark_of(name, "1"),
             script="#!/bin/sh\n",
             work_dir="/",
             stdout="/dev/null",
@@ -132,7 +133,7 @@ class Site(RuleBasedStateMachine):
 
     @invariant()
     def jobs_of_others_are_left_alone(self) -> None:
-        assert all(job.held and not job.admin_comment for job in self.slurm.strangers())
+        assert all(job.held and not job.comment for job in self.slurm.strangers())
 
     def teardown(self) -> None:
         """Everything works again for some hours: then every attempt has ended, and those that ran say so."""

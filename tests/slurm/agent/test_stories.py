@@ -10,7 +10,7 @@ from csched.clock import FixedClock
 from csched.domain.run import JobState
 from csched.testing.builders import MONDAY
 from csched_slurm.agent import attempts
-from csched_slurm.agent.attempt import Attempt, Stage, Timing
+from csched_slurm.agent.attempt import Attempt, Stage, Timing, mark_of
 from csched_slurm.agent.clerk import Clerk
 from csched_slurm.agent.journal import Journal
 from csched_slurm.agent.watch import Watch
@@ -35,6 +35,7 @@ class Place:
         request = JobRequest(
             name=f"csched-{name}",
             user="ada",
+            comment=mark_of(name, "1"),
             script="#!/bin/sh\n",
             work_dir="/",
             stdout="/dev/null",

@@ -10,7 +10,7 @@ from pydantic import Field
 from csched.domain.base import Instant, Slug, Value
 from csched.domain.run import ExitCode, JobState
 from csched.domain.verdict import ReasonCode
-from csched_slurm.cluster import ClusterJob
+from csched_slurm.cluster import AccountedJob, ClusterJob
 from csched_slurm.protocol.messages import LONGEST_MESSAGE, AttemptReport, Fate
 
 
@@ -28,6 +28,14 @@ class Stage(StrEnum):
     RELEASED = "released"
     """The cluster's own scheduler decides."""
     ENDED = "ended"
+
+
+def mark_of(attempt: str, job: str) -> str:
+    return f"csched:id={attempt};job={job}"
+
+
+def is_marked(job: ClusterJob | AccountedJob, mark: str) -> bool:
+    return any(text == mark or (text or "").startswith(f"{mark};") for text in (job.admin_comment, job.comment))
 
 
 @dataclass(frozen=True)
@@ -101,8 +109,8 @@ class Attempt(Value):
 
     @property
     def mark(self) -> str:
-        """What stands in AdminComment from the moment when it bears its owner's name."""
-        return f"csched:id={self.attempt};job={self.job}"
+        """What its comment begins with, and its admin comment where the site has csched's gate."""
+        return mark_of(self.attempt, self.job)
 
     def report(self) -> AttemptReport:
         return AttemptReport(
@@ -122,7 +130,14 @@ class Attempt(Value):
 
     def is_mine(self, job: ClusterJob) -> bool:
         """Ids are given anew after a crash, and anyone may call a job as he likes."""
-        return job.user in {None, self.user} and (job.name == self.name or job.admin_comment == self.mark)
+        if job.user not in {None, self.user}:
+            return False
+        return job.name == self.name or is_marked(job, self.mark) or self._is_same_submission(job)
+
+    def _is_same_submission(self, job: ClusterJob) -> bool:
+        """At a site without a gate its owner may have changed the comment."""
+        seen = self.submitted is not None and job.submit == self.submitted
+        return seen and (job.id, job.name) == (self.job_id, self.own_name)
 
 
 @dataclass(frozen=True)
@@ -152,7 +167,7 @@ class Inspect:
 
 @dataclass(frozen=True)
 class Rename:
-    """Give it its owner's name, and csched's mark in AdminComment."""
+    """Give it its owner's name."""
 
 
 @dataclass(frozen=True)

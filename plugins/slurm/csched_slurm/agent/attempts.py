@@ -29,6 +29,7 @@ from csched_slurm.agent.attempt import (
     Step,
     Submit,
     Timing,
+    is_marked,
 )
 from csched_slurm.cluster import AccountedJob, ClusterJob, Ping, State
 from csched_slurm.protocol.messages import LONGEST_MESSAGE, Fate
@@ -198,7 +199,7 @@ def _known_by_id(attempt: Attempt, job: ClusterJob, now: datetime, timing: Timin
         return attempt.model_copy(update={"duplicates": (job.id,)})
     if attempt.stage is Stage.HELD:
         return _read_back(attempt, now)
-    return attempt.model_copy(update={"answered": True, "named": job.admin_comment == attempt.mark})
+    return attempt.model_copy(update={"answered": True, "named": job.name != attempt.name})
 
 
 def after_rename(attempt: Attempt, answer: OrderAnswer, now: datetime, timing: Timing) -> Attempt:
@@ -362,7 +363,7 @@ def same_run(attempt: Attempt, job: AccountedJob) -> bool:
     only beside its id and a submission that is not older: ids are given anew."""
     if job.user not in {None, attempt.user}:
         return False
-    if job.name == attempt.name or job.admin_comment == attempt.mark:
+    if job.name == attempt.name or is_marked(job, attempt.mark):
         return True
     if job.name != attempt.own_name or job.id != attempt.job_id:
         return False

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from csched.domain.verdict import ReasonCode
 from csched.formats.batch_options import SBATCH, Argument, Use
-from csched_slurm.agent.attempt import Attempt
+from csched_slurm.agent.attempt import Attempt, mark_of
 from csched_slurm.agent.identities import IdentityMap, NoAccount
 from csched_slurm.agent.script import wrapped
 from csched_slurm.cluster import ClusterFacts
@@ -77,6 +77,7 @@ def request_of(order: StartOrder, identities: IdentityMap, facts: ClusterFacts) 
             segment=placement.nodes if facts.segments and 1 < placement.nodes <= placement.domain_nodes else None,
             signal=job.script.signal,
             options=passed_on(job.script.options),
+            comment=f"{mark_of(order.attempt, job.id)};cluster={order.cluster}",
         )
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
