@@ -13,8 +13,10 @@ from csched.domain.verdict import Reason, ReasonCode, SiteVerdict
 from csched_policies.content_changes import ContentChange, content_changes
 from csched_policies.demands import OF_JOB
 from csched_policies.facts import COLUMN, label_facts
+from csched_policies.judging import reason_of
 from csched_policies.policy_content import Content
 from csched_policies.policy_set import PolicySet
+from csched_policies.share_changes import ShareChange, share_changes
 from csched_policies.transfers import rests_on
 from csched_policies.vocabulary import UNLESS_SAID, VOCABULARY, Kind
 
@@ -30,6 +32,10 @@ class Turn(StrEnum):
     OPENED = "opened"
     BOUNDED = "bounded"
     """Allowed before and after, but until another instant."""
+    HOURS = "hours"
+    """Allowed before and after, but at other hours of the day."""
+    PREFERRED = "preferred"
+    """Allowed before and after in the same way, but for other points: advice, which excludes nothing."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class Cause:
     clause: str
     seen: object
     needed_before: object
-    """null where the old set has no such clause."""
+    """null where the old set has no such clause; points, where a site is only preferred otherwise."""
     needed_after: object
     because: tuple[str, ...]
     """What was changed: `rule added`, `group EEA changed`; empty where the facts alone explain it."""
@@ -75,6 +81,8 @@ class Difference:
     jobs: int
     decisions: int
     """Jobs times sites."""
+    shares: tuple[ShareChange, ...]
+    """What binds all jobs of a tenant together, so no job's verdict."""
     changed: tuple[str, ...]
     """Jobs with another verdict at one site or more, in the order of the file."""
     classes: tuple[ChangedClass, ...]
@@ -119,6 +127,7 @@ def compare(old: PolicySet, new: PolicySet, jobs: Sequence[Job], fleet: Fleet, n
         content=content_changes(old.content, new.content),
         jobs=len(jobs),
         decisions=len(jobs) * len(fleet.sites),
+        shares=share_changes(old.content, new.content, jobs, fleet, now),
         changed=tuple(changed),
         classes=tuple(sorted(classes, key=lambda each: -each.jobs)),
     )
@@ -151,14 +160,23 @@ class _Turns:
         return self._numbers[turned]
 
     def _change(self, before: SiteVerdict, after: SiteVerdict) -> SiteChange | None:
-        if before.allowed != after.allowed:
-            turn = Turn.OPENED if after.allowed else Turn.CLOSED
-        elif before.allowed and before.latest_end != after.latest_end:
-            turn = Turn.BOUNDED
-        else:
+        turn = _turn(before, after)
+        if turn is None:
             return None
         causes = tuple(self._causes.between(before, after, turn))
         return SiteChange(before.site, turn, before.latest_end, after.latest_end, causes)
+
+
+def _turn(before: SiteVerdict, after: SiteVerdict) -> Turn | None:
+    if before.allowed != after.allowed:
+        return Turn.OPENED if after.allowed else Turn.CLOSED
+    if not before.allowed:
+        return None
+    if before.latest_end != after.latest_end:
+        return Turn.BOUNDED
+    if set(before.bans) != set(after.bans):
+        return Turn.HOURS
+    return Turn.PREFERRED if before.preferences != after.preferences else None
 
 
 class _Causes:
@@ -169,6 +187,9 @@ class _Causes:
         self._rules = [{rule.id: rule for rule in content.rules} for content in (old, new)]
 
     def between(self, before: SiteVerdict, after: SiteVerdict, turn: Turn) -> Iterator[Cause]:
+        if turn is Turn.PREFERRED:
+            yield from self._liked(before, after)
+            return
         was, now = _said(before, turn), _said(after, turn)
         for key in sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key)):
             rule, clause = key
@@ -181,6 +202,13 @@ class _Causes:
                 needed_after=self._needed(1, key, now.get(key)),
                 because=tuple(self._because(rule, clause)),
             )
+
+    def _liked(self, before: SiteVerdict, after: SiteVerdict) -> Iterator[Cause]:
+        was, now = _points(before), _points(after)
+        seen = {(each.rule, each.clause): each.seen for each in (*before.preferences, *after.preferences)}
+        for key in sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key)):
+            rule, clause = key
+            yield Cause(rule, clause, seen[key], was.get(key), now.get(key), because=tuple(self._because(rule, clause)))
 
     def _needed(self, which: int, key: tuple[str, str], reason: Reason | None) -> object:
         """What the clause asks for, also where it is met and so gives no reason."""
@@ -215,11 +243,21 @@ class _Causes:
 
 
 def _said(verdict: SiteVerdict, turn: Turn) -> dict[tuple[str, str], Reason]:
-    """Why not, or why only until an instant: (rule, clause) -> reason. A contradiction only sums up the others."""
+    """Why not, or why only until an instant or at some hours: (rule, clause) -> reason. A contradiction only sums up
+    the others."""
     bound = verdict.latest_end_reason
-    reasons = verdict.denials if turn is not Turn.BOUNDED else (bound,) if bound else ()
+    limits = (*((bound,) if bound else ()), *(reason_of(ban, verdict.site) for ban in verdict.bans))
+    reasons = limits if turn in {Turn.BOUNDED, Turn.HOURS} else verdict.denials
     own = (reason for reason in reasons if reason.code is not ReasonCode.POLICY_CONTRADICTION)
     return {(str(reason.rule), str(reason.clause)): reason for reason in own}
+
+
+def _points(verdict: SiteVerdict) -> dict[tuple[str, str], float]:
+    """(rule, clause) -> points."""
+    found: dict[tuple[str, str], float] = {}
+    for each in verdict.preferences:
+        found[each.rule, each.clause] = found.get((each.rule, each.clause), 0.0) + each.points
+    return found
 
 
 def _allowed(row: _Row) -> int:

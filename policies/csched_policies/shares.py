@@ -5,9 +5,12 @@ fleet.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from csched.domain.quota import QuotaRow
+from csched.domain.site import Fleet
 from csched.domain.snapshot import Snapshot
 from csched_policies.clause import Clause
 from csched_policies.facts import label_facts, site_facts
@@ -17,36 +20,52 @@ from csched_policies.policy_content import Content
 from csched_policies.rule import Rule
 
 
-def quota_rows(content: Content, snapshot: Snapshot) -> tuple[QuotaRow, ...]:
-    """Every share that is applied and about which a pending job is, in the order of rules and tenants."""
+@dataclass(frozen=True)
+class BindingShare:
+    """A share that binds one tenant."""
+
+    rule: Rule
+    clause: Clause
+    tenant: str
+    outside: tuple[str, ...]
+    """Ids of the sites that do not surely lie within the countries of the share."""
+
+
+def binding_shares(content: Content, fleet: Fleet, tenants: Iterable[str], now: datetime) -> Iterator[BindingShare]:
+    """Every share that is applied and about one of these tenants, in the order of tenants and rules."""
     rules = [rule for rule in content.rules if rule.applied and any(_shares(rule))]
     if not rules:
-        return ()
-    judge = Judge(rules, content.groups, snapshot.fleet.sites, snapshot.now)
-    found: list[QuotaRow] = []
-    for tenant in sorted({job.tenant for job in snapshot.jobs if job.tenant is not None}):
+        return
+    judge = Judge(rules, content.groups, fleet.sites, now)
+    sites = [site_facts(site) for site in fleet.sites]
+    for tenant in tenants:
         labels = label_facts({"tenant": tenant}, content.tenants)
         for rule in rules:
             if not judge.unknown_labels(rule, labels) and judge.applies(rule, labels):
-                found += [_row(rule, clause, tenant, snapshot, judge) for clause in _shares(rule)]
-    return tuple(found)
+                for clause in _shares(rule):
+                    yield BindingShare(rule, clause, tenant, outside_of(clause, sites, judge))
 
 
-def _row(rule: Rule, clause: Clause, tenant: str, snapshot: Snapshot, judge: Judge) -> QuotaRow:
-    share = share_of(clause)
-    outside = outside_of(clause, (site_facts(site) for site in snapshot.fleet.sites), judge)
-    inside = {site.id for site in snapshot.fleet.sites} - set(outside)
-    used = [usage for usage in snapshot.usage if usage.tenant == tenant]
+def quota_rows(content: Content, snapshot: Snapshot) -> tuple[QuotaRow, ...]:
+    """Every share that is applied and about which a pending job is, in the order of rules and tenants."""
+    tenants = sorted({job.tenant for job in snapshot.jobs if job.tenant is not None})
+    binding = binding_shares(content, snapshot.fleet, tenants, snapshot.now)
+    return tuple(_row(each, snapshot) for each in binding)
+
+
+def _row(binding: BindingShare, snapshot: Snapshot) -> QuotaRow:
+    inside = {site.id for site in snapshot.fleet.sites} - set(binding.outside)
+    used = [usage for usage in snapshot.usage if usage.tenant == binding.tenant]
     return QuotaRow(
-        rule=rule.id,
-        clause=clause.path,
-        tenant=tenant,
-        jobs=tuple(job.job for job in snapshot.jobs if job.tenant == tenant),
-        sites=outside,
-        share=share.at_most,
+        rule=binding.rule.id,
+        clause=binding.clause.path,
+        tenant=binding.tenant,
+        jobs=tuple(job.job for job in snapshot.jobs if job.tenant == binding.tenant),
+        sites=binding.outside,
+        share=share_of(binding.clause).at_most,
         used_gpu_h=sum(usage.gpu_h for usage in used if usage.site not in inside),
         total_gpu_h=sum(usage.gpu_h for usage in used),
-        because=rule.text.because,
+        because=binding.rule.text.because,
     )
 
 

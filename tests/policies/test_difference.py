@@ -111,6 +111,50 @@ def test_changed_datasets_show() -> None:
     assert one.changes[0].causes[0].because == ("datasets changed",)
 
 
+def test_changed_hours_of_the_day_show() -> None:
+    def at(first: str) -> dict[str, object]:
+        return rule({"job.start": {"not_between": [first, "06:00"], "tz": "UTC"}})
+
+    found = compare(policies([at("22:00")]), policies([at("21:00")]), [HEALTH, PUBLIC], FLEET, NOW)
+    assert found.changed == ("scan",)
+    (one,) = found.classes
+    assert [(change.site, change.turn) for change in one.changes] == [("s0", Turn.HOURS), ("s1", Turn.HOURS)]
+    (cause,) = one.changes[0].causes
+    assert (cause.clause, cause.because) == ("job.start", ("rule changed",))
+    assert (cause.needed_before, cause.needed_after) == ("outside 22:00 to 06:00 UTC", "outside 21:00 to 06:00 UTC")
+    assert compare(policies([at("22:00")]), policies([at("22:00")]), [HEALTH], FLEET, NOW).changed == ()
+
+
+def test_a_changed_preference_shows_and_closes_nothing() -> None:
+    base = rule({"site.country": {"in": ["FR", "NO"]}})
+    old, new = (policies([{**base, "prefer": {"site.country": {"in": ["FR"], "weight": weight}}}]) for weight in (1, 3))
+    found = compare(old, new, [HEALTH, PUBLIC], FLEET, NOW)
+    (one,) = found.classes
+    assert (one.sites_before, one.sites_after) == (2, 2)
+    (change,) = one.changes  # the other site has no points of either
+    assert (change.site, change.turn) == ("s0", Turn.PREFERRED)
+    (cause,) = change.causes
+    assert (cause.seen, cause.needed_before, cause.needed_after) == ("FR", 1, 3)
+
+
+def test_a_changed_share_shows_though_it_binds_no_single_job() -> None:
+    def share(percent: int, outside: list[str]) -> dict[str, object]:
+        asked = {"at_most_pct": percent, "outside": outside, "per": "month"}
+        return {"id": "home", **HEAD, "when": {"tenant.id": {"in": ["clinic"]}}, "require": {"tenant.gpu_hours": asked}}
+
+    lower = compare(policies([share(20, ["FR"])]), policies([share(10, ["FR"])]), [HEALTH, PUBLIC], FLEET, NOW)
+    (change,) = lower.shares
+    assert (change.rule, change.tenant, change.jobs) == ("home", "clinic", 1)
+    assert [(each.at_most, each.sites) for each in (*change.before, *change.after)] == [(0.2, ("s1",)), (0.1, ("s1",))]
+    assert lower.changed == ()
+    (moved,) = compare(policies([share(20, ["FR"])]), policies([share(20, ["NO"])]), [HEALTH], FLEET, NOW).shares
+    assert (moved.before[0].sites, moved.after[0].sites) == (("s1",), ("s0",))
+    free = policies([rule({"site.country": {"in": ["FR"]}}, "other")])
+    (gone,) = compare(policies([share(20, ["FR"])]), free, [HEALTH], FLEET, NOW).shares
+    assert gone.after == ()
+    assert compare(free, free, [HEALTH], FLEET, NOW).shares == ()
+
+
 def test_a_new_contradiction_is_told_by_the_clauses_that_make_it() -> None:
     french, norwegian = rule({"site.country": {"in": ["FR"]}}), rule({"site.country": {"in": ["NO"]}}, "north")
     found = compare(policies([french]), policies([french, norwegian]), [HEALTH], FLEET, NOW)
@@ -143,12 +187,16 @@ def test_every_changed_decision_is_reported_once(old_rules, new_rules, site_fact
         (each.job, was.site)
         for each in crowd
         for was, now in zip(before[each.job], after[each.job], strict=True)
-        if (was.allowed, was.allowed and was.latest_end) != (now.allowed, now.allowed and now.latest_end)
+        if _allows(was) != _allows(now)
     )
     assert set(found.changed) == {changed for changed, _ in expected}
     assert sum(each.jobs for each in found.classes) == len(found.changed)
     assert sum(each.jobs * len(each.changes) for each in found.classes) == expected.total()
     assert all(change.causes for each in found.classes for change in each.changes)
+
+
+def _allows(verdict):  # type: ignore[no-untyped-def]
+    return verdict.allowed and (verdict.latest_end, set(verdict.bans))
 
 
 JOBS, FLEET_FILE = str(shipped.example_jobs()), str(shipped.demo_fleet())
@@ -190,6 +238,39 @@ def test_nothing_changes_between_a_set_and_itself(capsys, folders: tuple[str, st
     code, out, _ = run(capsys, folders[0], folders[0], "--jobs", JOBS, "--fleet", FLEET_FILE)
     assert code == 0
     assert "0 of 24 jobs change verdict" in out
+
+
+def test_the_command_shows_hours_shares_and_preferences(capsys, tmp_path: Path) -> None:
+    asked = {"at_most_pct": 20, "outside": ["FR"], "per": "month"}
+    night = {"not_between": ["22:00", "06:00"], "tz": "Europe/Paris"}
+    sets = {
+        "old": [rule({"site.spe": {"eq": True}}, enforce="advisory")],
+        "new": [
+            rule({"job.start": night}),
+            {"id": "share", **HEAD, "require": {"tenant.gpu_hours": asked}},
+            {
+                "id": "liked",
+                **HEAD,
+                "when": {"data.class": {"in": ["public"]}},
+                "require": {"site.pue": {"le": 9}},
+                "prefer": {"site.pue": {"minimise": 2}},
+            },
+        ],
+    }
+    for name, rules in sets.items():
+        (tmp_path / name).mkdir()
+        for each in rules:
+            (tmp_path / name / f"{each['id']}.yaml").write_text(json.dumps(each))
+    folders = str(tmp_path / "old"), str(tmp_path / "new")
+    code, out, _ = run(capsys, *folders, "--jobs", JOBS, "--fleet", FLEET_FILE)
+    assert code == 0
+    document = json.loads(run(capsys, *folders, "--jobs", JOBS, "--fleet", FLEET_FILE, "--json")[1])
+    assert {share["rule"] for share in document["shares"]} == {"share"}
+    assert all(share["before"] == [] and share["after"][0]["at_most_pct"] == 20 for share in document["shares"])
+    turns = {change["change"] for each in document["classes"] for change in each["changes"]}
+    assert {"hours", "preferred"} <= turns
+    words = " ".join(out.split())
+    assert "rule share: at most 20 % at " in words
 
 
 def test_the_jobs_of_the_last_days_come_from_the_store(capsys, tmp_path, folders, monkeypatch) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from csched.domain.job import Job
     from csched.domain.site import Fleet
     from csched_policies.difference import Cause, ChangedClass, Difference, SiteChange
+    from csched_policies.share_changes import Bound, ShareChange
 
 _PATH = click.Path(path_type=Path)
 _SHOWN_CLASSES = 30
@@ -104,8 +105,17 @@ def _document(found: "Difference") -> dict[str, object]:
             {"kind": each.kind, "name": each.name, "change": each.change, "detail": each.detail}
             for each in found.content
         ],
+        "shares": [_share_document(each) for each in found.shares],
         "classes": [_class_document(each) for each in found.classes],
     }
+
+
+def _share_document(found: "ShareChange") -> dict[str, object]:
+    before, after = (
+        [{"at_most_pct": 100 * each.at_most, "sites": list(each.sites)} for each in bounds]
+        for bounds in (found.before, found.after)
+    )
+    return {"rule": found.rule, "tenant": found.tenant, "jobs": found.jobs, "before": before, "after": after}
 
 
 def _class_document(found: "ChangedClass") -> dict[str, object]:
@@ -146,6 +156,11 @@ def _plain(value: object) -> object:
 def _view(found: "Difference") -> Iterator[Table | str]:
     for change in found.content:
         yield change.message
+    for share in found.shares:
+        yield (
+            f"share of tenant {share.tenant} ({share.jobs} jobs) by rule {share.rule}: "
+            f"{_bounds(share.after)}, was {_bounds(share.before)}"
+        )
     if found.classes:
         rows = [row for each in found.classes[:_SHOWN_CLASSES] for row in _rows(each)]
         yield Table((">JOBS", "LABELS", "SITE", "CHANGE", "WHY", "SUCH AS"), rows)
@@ -161,14 +176,29 @@ def _rows(found: "ChangedClass") -> Iterator[tuple[str, ...]]:
     labels = ", ".join(f"{path}: {_words(value)}" for path, value in found.labels.items()) or "any"
     count, such_as = str(found.jobs), listed(found.examples)
     for change in found.changes:
-        yield count, labels, change.site, _turned(change), "; ".join(map(_why, change.causes)), such_as
+        why = _liked if change.turn == "preferred" else _why
+        yield count, labels, change.site, _turned(change), "; ".join(map(why, change.causes)), such_as
         count = labels = such_as = ""
 
 
+def _bounds(bounds: "Sequence[Bound]") -> str:
+    return " and ".join(f"at most {100 * each.at_most:g} % at {listed(each.sites)}" for each in bounds) or "not bound"
+
+
 def _turned(change: "SiteChange") -> str:
+    if change.turn == "hours":
+        return "at other hours"
+    if change.turn == "preferred":
+        return "preferred otherwise"
     if change.turn != "bounded":
         return change.turn.value
     return f"until {iso(change.until_after) or 'any end'}, was {iso(change.until_before) or 'any end'}"
+
+
+def _liked(cause: "Cause") -> str:
+    before, after = (each or 0.0 for each in (cause.needed_before, cause.needed_after))
+    because = f" ({', '.join(cause.because)})" if cause.because else ""
+    return f"{cause.rule}: {cause.clause} is {_words(cause.seen)}; {after:.3g} points, was {before:.3g}{because}"
 
 
 def _why(cause: "Cause") -> str:
