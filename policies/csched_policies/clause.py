@@ -33,6 +33,11 @@ class Clause:
         return more | {self.attribute.fact}
 
     @cached_property
+    def means(self) -> frozenset[str]:
+        """Labels that decide what the operand stands for."""
+        return self.operand.reads - {CONDITION_PATH} if isinstance(self.operand, Countries) else frozenset()
+
+    @cached_property
     def group_names(self) -> frozenset[str]:
         return self.operand.group_names(tuple(Law)) if isinstance(self.operand, Countries) else frozenset()
 

@@ -13,7 +13,7 @@ from csched.domain.job import Job
 from csched.domain.site import Fleet
 from csched.domain.verdict import ExceptionUse, Preference, Reason, SiteVerdict
 from csched_policies.clause import Clause
-from csched_policies.contradicting import with_contradiction
+from csched_policies.contradicting import Contradictions
 from csched_policies.exceptions import Exemption, longest
 from csched_policies.facts import COLUMN, Dataset, Facts, Tenant, ends_of_evidence, inputs, label_facts, site_facts
 from csched_policies.groups import Groups
@@ -33,7 +33,7 @@ from csched_policies.parts import (
 from csched_policies.preferring import prefer
 from csched_policies.rule import Mode, Rule
 from csched_policies.transfers import Transfers
-from csched_policies.vocabulary import Law, is_of_site
+from csched_policies.vocabulary import Law, is_of_pair, is_of_site
 
 Row = tuple[SiteVerdict, ...]
 
@@ -75,12 +75,18 @@ class Table:
         )
         self._sites = [site_facts(site) | dict.fromkeys(unknown) for site in fleet.sites]
         self._fixed = {
-            (rule.id, clause): [
+            (rule.id, number): [
                 self._judge.finding(rule, clause, *known) for known in zip(self._sites, self._ends, strict=True)
             ]
             for rule in rules
-            for clause in rule.require
+            for number, clause in enumerate(rule.require)
             if all(is_of_site(path) for path in clause.reads)
+        }
+        self._labels_read = {
+            (rule.id, number): tuple(sorted(path for path in clause.reads if not is_of_site(path)))
+            for rule in rules
+            for number, clause in enumerate(rule.require)
+            if not any(is_of_pair(path) for path in clause.reads)
         }
         of_datasets = any(dataset.egress or dataset.egress_hours for dataset in self._datasets.values())
         parts: tuple[Part, ...] = (
@@ -92,6 +98,8 @@ class Table:
         self._at_datasets = self._columns.index("datasets")
         self._values: Callable[[Job], Any] = attrgetter(*self._columns)
         self._numberings = [Numbering(part, self._columns) for part in parts]
+        self._contradictions = Contradictions(groups, now)
+        self._findings: dict[Hashable, Finding] = {}
         self._rows: dict[Hashable, Row] = {}
         self._by_states: dict[Hashable, Row] = {}
 
@@ -118,6 +126,7 @@ class Table:
         if len(self._rows) >= _ROWS_KEPT:
             self._rows.clear()
             self._by_states.clear()
+            self._findings.clear()
             for numbering in self._numberings:
                 numbering.clear()
         row = self._rows[values] = self._judged(values) if values[self._at_datasets] else self._alone(values)
@@ -150,9 +159,17 @@ class Table:
             )
             row = _Row(self, states, exempt, labels).verdicts()
             if row and not any(verdict.allowed for verdict in row):
-                row = with_contradiction(row, self._rules, labels, self._judge, self._now)
+                row = self._contradictions.told(row, self._for_such_jobs(states, labels), labels)
             self._by_states[key] = row
         return row
+
+    def _for_such_jobs(self, states: Sequence[State], labels: Facts) -> list[Rule]:
+        """Rules that are for these jobs, wherever they run."""
+        return [
+            rule
+            for rule, state in zip(self._rules, states, strict=False)
+            if isinstance(state, Applies) or (isinstance(state, AtSites) and self._judge.applies(rule, labels))
+        ]
 
     # What the rows of this table are worked out with
 
@@ -172,9 +189,22 @@ class Table:
     def ends_at(self, index: int, labels: Facts) -> Mapping[str, datetime]:
         return {**self._ends[index], **self._transfers.ends(labels, self.fleet.sites[index])}
 
-    def fixed(self, rule: Rule, clause: Clause) -> list[Finding] | None:
-        """Findings at each site of a clause that reads facts of the site alone."""
-        return self._fixed.get((rule.id, clause))
+    def finding(self, rule: Rule, number: int, index: int, labels: Facts) -> Finding | None:
+        """What the clause of that number says which reads the site and labels alone, found once for each of their
+        values; null where it reads facts of the way."""
+        fixed = self._fixed.get((rule.id, number))
+        if fixed is not None:
+            return fixed[index]
+        reads = self._labels_read.get((rule.id, number))
+        if reads is None:
+            return None
+        key = (rule.id, number, index, *map(labels.get, reads))
+        found = self._findings.get(key)
+        if found is None:
+            known = {**self._sites[index], **labels}
+            found = self._judge.finding(rule, rule.require[number], known, self._ends[index])
+            self._findings[key] = found
+        return found
 
     def _seen_at(self, labels: Facts) -> list[Facts]:
         return [self.facts_at(index, labels) for index in range(len(self._sites))]
@@ -236,9 +266,9 @@ class _Row:
         if not isinstance(state, Applies):
             return []
         found = []
-        for clause in rule.require:
-            fixed = self._table.fixed(rule, clause)
-            found.append(fixed[index] if fixed else self._finding(rule, clause, index))
+        for number, clause in enumerate(rule.require):
+            known = self._table.finding(rule, number, index, self._labels)
+            found.append(known or self._finding(rule, clause, index))
         return found
 
     def _finding(self, asker: Any, clause: Clause, index: int) -> Finding:
