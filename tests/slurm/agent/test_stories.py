@@ -247,3 +247,16 @@ def test_a_few_that_vanish_are_failures_and_are_not_begun_anew(place: Place) -> 
     place.slurm.forget_everything()
     attempt = place.until(ended)
     assert (attempt.state, attempt.fate, place.journal.alarm) == (JobState.NODE_FAIL, Fate.VANISHED, None)
+
+
+def test_a_cancel_that_a_killed_controller_forgot_is_given_again(place: Place) -> None:
+    name = place.order()
+    place.until(lambda attempt: attempt.job_id is not None)
+    attempt = place.attempt()
+    place.journal.keep(attempts.ordered_to_end(attempt, place.clock.now()))
+    place.until(ended)
+    place.slurm.kill()
+    place.slurm.start()
+    assert [job.held for job in place.slurm.of(name) if not job.state.ended] == [True]
+    place.live(5)
+    assert [job for job in place.slurm.of(name) if not job.state.ended] == []

@@ -93,13 +93,14 @@ def _answers(node: NodeState) -> bool:
 
 
 def strays(jobs: Sequence[ClusterJob], known: Mapping[str, Attempt]) -> tuple[int, ...]:
-    """Held second jobs of attempts that are with another job, or over: late answers to submissions given up."""
+    """Held jobs of attempts that are with another job, or over: late answers to submissions given up, and cancels that a
+    killed controller forgot."""
     found = []
     for job in jobs:
         attempt = known.get(job.name.removeprefix("csched-")) if job.name.startswith("csched-") else None
         if attempt is None or not job.held or not attempt.is_mine(job):
             continue
-        settled = attempt.stage in {Stage.RELEASED, Stage.ENDED} and attempt.releases > 0
-        if settled and job.id != attempt.job_id:
+        with_another = attempt.stage is Stage.RELEASED and attempt.releases > 0 and job.id != attempt.job_id
+        if with_another or attempt.stage is Stage.ENDED:
             found.append(job.id)
     return tuple(found)

@@ -89,7 +89,7 @@ class Watch:
                 self.journal.keep(attempts.nodes_clean(attempt, now))
 
     def _sweep(self, jobs: Sequence[ClusterJob]) -> None:
-        """Held second jobs that came up after everything was settled; they have never run."""
+        """Held jobs that came up after everything was settled."""
         names = {job.name.removeprefix("csched-") for job in jobs if job.name.startswith("csched-") and job.held}
         known = {attempt.attempt: attempt for attempt in self._by_id(names)}
         for stray in reconciling.strays(jobs, known):
