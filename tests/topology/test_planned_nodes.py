@@ -5,10 +5,13 @@ from datetime import timedelta
 
 import pytest
 
+from csched.domain.plan import Explanation
 from csched.domain.snapshot import SolveBudget
 from csched.domain.verdict import ReasonCode
 from csched.placement.check import faults
 from csched.placement.engine import solve
+from csched.placement.explain import options
+from csched.report.options import options as rendered
 from csched.testing.builders import MONDAY, fleet, job, occupation, site, snapshot
 from csched.topology.catalogue import shipped
 from csched.topology.graph import Kind, of_kind
@@ -113,12 +116,18 @@ def test_nodes_that_running_jobs_have_are_nobody_elses():
     assert planned([job("a", gpus=8)], two_boxes, running=[elsewhere]).placements[0].nodes is None
 
 
-def test_a_worse_shape_costs_carbon_and_says_which_edge_it_waits_for():
+def torn_racks():
+    """Two racks in each of which eight of eighteen nodes are free, and a job that needs all of them at once."""
     two_racks = fleet(site(partitions=[{"name": "gpu", "hardware": "gb300-nvl72", "domains": 2}]))
     two_racks = two_racks.model_copy(update={"hardware": {"gb300-nvl72": shipped()["gb300-nvl72"]}})
     nodes = tuple(f"gpu-d00{rack}-n{node:02}" for rack in (1, 2) for node in range(1, 11))
     busy = occupation("old", 80, 30).model_copy(update={"nodes": nodes})
     now = {"deadline": MONDAY + timedelta(hours=1)}
+    return two_racks, busy, now
+
+
+def test_a_worse_shape_costs_carbon_and_says_which_edge_it_waits_for():
+    two_racks, busy, now = torn_racks()
     plan = planned([job("wide", gpus=64, pattern="fsdp", **now)], two_racks, running=[busy])
     placed = plan.placements[0]
     assert len(placed.domains or ()) == 2
@@ -130,6 +139,16 @@ def test_a_worse_shape_costs_carbon_and_says_which_edge_it_waits_for():
     assert plan.bound_kg <= plan.cost_kg
     plain = planned([job("wide", gpus=64, **now)], two_racks, running=[busy]).placements[0]
     assert (plain.sigma, plain.topology_kg, plain.bottleneck) == (1.0, 0.0, None)
+
+
+def test_explain_names_the_bottleneck():
+    two_racks, busy, now = torn_racks()
+    asked = snapshot([job("wide", gpus=64, pattern="fsdp", **now)], fleet=two_racks, running=[busy])
+    plan = solve(asked, None, SolveBudget(seconds=None, work=1), policy_digest=None)
+    (chosen,) = options(asked, None, plan, "wide")
+    assert chosen.bottleneck == plan.placements[0].bottleneck is not None
+    said = [each for each in rendered(Explanation(options=(chosen,)), "alpha").view if isinstance(each, str)]
+    assert f"Its places slow it down: {chosen.bottleneck}." in said
 
 
 def test_spares_are_offered_to_nobody():

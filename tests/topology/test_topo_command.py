@@ -76,3 +76,44 @@ def test_discover_without_gpus_says_why_and_is_no_failure(capsys):
     said = capsys.readouterr()
     assert said.out.splitlines()[0] == "gpus 0"
     assert "Not Found" in said.err
+
+
+TWO_RACKS = """\
+schema: csched/fleet/1
+sites:
+  - {id: alpha, country: FR, grid_zone: FR, pue: 1.2, partitions: [{name: gb300, hardware: gb300-nvl72, domains: 2}]}
+"""
+NO_TWO_IN_ONE_RACK = "job,gpus,time_limit_s,pattern\na,48,36000,fsdp\nb,48,36000,fsdp\nc,40,36000,fsdp\n"
+
+
+@pytest.fixture
+def planned_racks(tmp_path, capsys):
+    """A plan in which one of three jobs has to lie in two racks: its file, the fleet's, and what was said."""
+    fleet, jobs, plan = tmp_path / "fleet.yaml", tmp_path / "jobs.csv", tmp_path / "plan.json"
+    fleet.write_text(TWO_RACKS, encoding="utf-8")
+    jobs.write_text(NO_TWO_IN_ONE_RACK, encoding="utf-8")
+    given = ["--fleet", str(fleet), "--jobs", str(jobs), "--carbon", "climatology", "--horizon", "1s", "--work", "1"]
+    assert main(["plan", *given, "--now", "2026-03-02T00:00:00Z", "--json", str(plan)]) == 0
+    return plan, fleet, capsys.readouterr().out
+
+
+def test_a_plan_says_which_job_is_slowed_by_its_places(planned_racks):
+    plan, _, said = planned_racks
+    slowed = [each for each in json.loads(plan.read_text(encoding="utf-8"))["placements"] if each["sigma"] > 1]
+    assert len(slowed) == 1
+    assert f"{slowed[0]['job']}: {slowed[0]['bottleneck']}" in " ".join(said.split())
+
+
+def test_show_draws_a_planned_job_with_the_cost_of_its_places(planned_racks, tmp_path, capsys):
+    plan, fleet, _ = planned_racks
+    slowed = next(each for each in json.loads(plan.read_text(encoding="utf-8"))["placements"] if each["sigma"] > 1)
+    drawing = tmp_path / "alpha.svg"
+    shown = ["topo", "show", "alpha", "--fleet", str(fleet), "--plan", str(plan), "--job", slowed["job"]]
+    assert main([*shown, "--svg", str(drawing), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["sigma"], document["cost"]) == (slowed["sigma"], slowed["bottleneck"])
+    assert document["slowest"]["medium"] == "fabric"
+    assert sum(node["gpus"].count("job") for each in document["domains"] for node in each["nodes"]) == slowed["gpus"]
+    assert "<svg" in drawing.read_text(encoding="utf-8")
+    assert main(shown) == 0
+    assert slowed["bottleneck"] in " ".join(capsys.readouterr().out.split())

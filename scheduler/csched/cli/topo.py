@@ -172,8 +172,12 @@ def show(
 
     if pattern is not None and (job is None or "/" in what):
         raise UsageError("--pattern needs a whole site and a job", hint="write SITE --plan PLAN.json --job ID")
-    scene = _scene(what, fleet_file, plan_file, job)
+    if job is not None and plan_file is None:
+        raise UsageError("--job needs a plan", hint="name the plan with --plan PLAN.json")
+    placements = _placements(plan_file, job) if plan_file else ()
+    scene = _scene(what, fleet_file, placements, job)
     slower = job_slowdown(scene, Pattern(pattern)) if pattern is not None else None
+    planned = next((each for each in placements if each.job == job), None)
     if svg_file is not None:
         try:
             svg_file.write_text(document(scene), encoding="utf-8")
@@ -190,24 +194,25 @@ def show(
     ]
     slowest = scene.slowest and {"medium": scene.slowest.medium.value, "gb_per_s": scene.slowest.gb_per_s}
     said = slower.sentence() if slower else "not reckoned: no pattern, or no figure" if pattern else None
-    cost = {"sigma": slower.sigma if slower else None, "cost": said} if pattern else {}
+    cost: dict[str, object] = {"sigma": slower.sigma if slower else None, "cost": said} if pattern else {}
+    if planned is not None and pattern is None:
+        said = planned.bottleneck
+        cost = {"sigma": planned.sigma, "cost": said}
     drawn = {"shown": scene.title, "job": scene.job, "slowest": slowest, **cost, "domains": domains}
     names = [str(domain["domain"]) for domain in domains]
     output.show(Rendered(drawn, names, ["\n".join(lines(scene)), *([said] if said else [])]))
 
 
-def _scene(what: str, fleet_file: Path | None, plan_file: Path | None, job: str | None) -> "Scene":
+def _scene(what: str, fleet_file: Path | None, placements: "tuple[Placement, ...]", job: str | None) -> "Scene":
     """A kind of hardware by its key, else a site or `SITE/PART` of the fleet."""
     from csched import shipped as files
-    from csched.errors import InputError, UsageError
+    from csched.errors import InputError
     from csched.formats.fleet import read_fleet
     from csched.formats.validation import did_you_mean
     from csched.settings import Settings
     from csched.topology.catalogue import hardware_of, shipped
     from csched.topology.scene import hardware_scene, holdings_of, scene_of_part, site_scene
 
-    if job is not None and plan_file is None:
-        raise UsageError("--job needs a plan", hint="name the plan with --plan PLAN.json")
     if what in shipped():
         return hardware_scene(shipped()[what])
     fleet = read_fleet(fleet_file or Settings().fleet or files.demo_fleet())
@@ -217,7 +222,6 @@ def _scene(what: str, fleet_file: Path | None, plan_file: Path | None, job: str 
         hint = did_you_mean(site_id, [*known, *shipped()])
         raise InputError(f"`{site_id}` is no site of the fleet and no hardware", hint=hint)
     site, hardware = fleet.site(site_id), hardware_of(fleet)
-    placements = _placements(plan_file, job) if plan_file else ()
     scene = site_scene(site, hardware, holdings_of(placements, site, hardware), job)
     return scene_of_part(scene, part) if part else scene
 

@@ -31,7 +31,8 @@ def options(
     }
     table = Table(COLUMNS, [_row(choice, all_reasons=all_reasons) for choice in choices], title=headline)
     changes = [f"It {relaxation.message}." for relaxation in explanation.relaxations]
-    return Rendered(document, [chosen.site] if chosen else [], [table, saving(choices, home), *changes])
+    slow = [f"Its places slow it down: {chosen.bottleneck}."] if chosen and chosen.bottleneck else []
+    return Rendered(document, [chosen.site] if chosen else [], [table, saving(choices, home), *slow, *changes])
 
 
 COLUMNS = ("", "SITE", "VERDICT", "START", ">WAIT H", ">KGCO2E", ">TOPOLOGY", ">COST KG", ">OTHERS", "WHY")

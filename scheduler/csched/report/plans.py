@@ -52,6 +52,7 @@ def _view(decided: Plan) -> Iterator[Table | str]:
                 for placed in decided.placements
             ],
         )
+    yield from (f"{placed.job}: {placed.bottleneck}" for placed in decided.placements if placed.bottleneck)
     if decided.unplaced:
         yield Table(("JOB", "NOT PLACED BECAUSE"), [(left.job, not_placed(left)) for left in decided.unplaced])
     yield effort(decided)

@@ -86,12 +86,17 @@ class Slowdown:
 
     def sentence(self, extra_kg: float | None = None) -> str:
         """`2 of 8 ranks cross InfiniBand: +14 % step time, +3.1 kgCO2e`."""
-        cost = f"+{(self.sigma - 1) * 100:.0f} % step time" + (f", +{extra_kg:.1f} kgCO2e" if extra_kg else "")
+        percent = (self.sigma - 1) * 100
+        cost = f"+{_short(percent, '.0f')} % step time" + (f", +{_short(extra_kg, '.1f')} kgCO2e" if extra_kg else "")
         if self.bottleneck is None or self.bottleneck.outside == 0:
             return f"all ranks share NVLink: {cost}"
         names = {Medium.FABRIC: "InfiniBand", Medium.PCIE: "PCIe", Medium.WAN: "the WAN", Medium.NVLINK: "NVLink"}
         found = self.bottleneck
         return f"{found.outside} of {found.members} {found.group} ranks cross {names[found.medium]}: {cost}"
+
+
+def _short(value: float, plain: str) -> str:
+    return f"{value:{plain}}" if value >= 1 or value == 0 else f"{value:.2g}"
 
 
 @dataclass(frozen=True)
