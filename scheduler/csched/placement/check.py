@@ -5,28 +5,22 @@ Shares no code with the engine: only the domain values and the arithmetic of `cs
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
-
-import numpy as np
-import numpy.typing as npt
 
 from csched.accounting import costs
 from csched.domain.job import Job
 from csched.domain.plan import Placement, Plan, Unplaced
 from csched.domain.quota import QuotaRow
-from csched.domain.site import Reservation, Site
 from csched.domain.snapshot import Snapshot
-from csched.domain.start_ban import StartBan
 from csched.domain.verdict import ReasonCode, Verdicts
 from csched.errors import CschedError
+from csched.placement.check_bound import bound_faults
 from csched.placement.check_nodes import NodeCheck
 from csched.placement.check_parts import odd_parts, parts, unfolded
-from csched.placement.check_space import TOLERANCE, Floats, Place, Profile, Space
+from csched.placement.check_space import TOLERANCE, Profile, Space
+from csched.placement.check_starts import Starts
 from csched.placement.check_together import Together
-
-Slots = npt.NDArray[np.int64]
 
 _SHOWN = 5
 
@@ -51,17 +45,17 @@ def require_valid(plan: Plan, snapshot: Snapshot, verdicts: Verdicts | None, quo
 def faults(plan: Plan, snapshot: Snapshot, verdicts: Verdicts | None, quotas: Sequence[QuotaRow] = ()) -> list[str]:
     """All that is wrong with a plan, one sentence each, its bound recomputed from the certificate; empty if valid."""
     check = _Check(plan, snapshot, verdicts, quotas)
-    return [*check.faults(), *check.bound_faults()]
+    return [*check.faults(), *bound_faults(plan, check.starts)]
 
 
 class _Check:
     def __init__(self, plan: Plan, snapshot: Snapshot, verdicts: Verdicts | None, quotas: Sequence[QuotaRow]) -> None:
-        self.plan, self.snapshot, self.verdicts = plan, snapshot, verdicts
+        self.plan, self.snapshot = plan, snapshot
         self.fleet, self.now = snapshot.fleet, snapshot.now
         self.together = Together(plan, snapshot, quotas)
         self.jobs = {job.job: job for job in snapshot.jobs}
         self.space = Space(snapshot)
-        self.start_slots = math.ceil(snapshot.horizon_s / snapshot.slot_s)
+        self.starts = Starts(self.space, verdicts)
 
     def faults(self) -> Iterator[str]:
         yield from self._each_job_once()
@@ -78,21 +72,6 @@ class _Check:
             if unplaced.job in self.jobs:
                 yield from self._left_out(unplaced, self.jobs[unplaced.job])
         yield from self._totals()
-
-    def bound_faults(self) -> Iterator[str]:
-        """The certificate must prove the bound; without one, at most 300 jobs can have been proven otherwise."""
-        certificate = self.plan.certificate
-        if certificate is None:
-            if len(self.jobs) > 300:
-                yield "there is no certificate for a bound over more than 300 jobs"
-            return
-        prices = [price for row in (*certificate.gpu.values(), *certificate.power.values()) for price in row]
-        if not all(math.isfinite(price) and price >= 0 for price in prices):
-            yield "a price of the certificate is not a number of at least 0"
-            return
-        proven = self._proven_bound(certificate.gpu, certificate.power)
-        if self.plan.bound_kg > proven + TOLERANCE * max(1.0, abs(proven)):
-            yield f"bound_kg is {self.plan.bound_kg!r}; the certificate proves only {proven!r}"
 
     # --- one job -----------------------------------------------------------------------------------------------
 
@@ -127,8 +106,7 @@ class _Check:
                 yield f"{job.job}: the part at {shown.partition} states other figures than are true"
 
     def _part_refused(self, placement: Placement, job: Job) -> str | None:
-        why = self._forbidden(job, self.space.places[placement.room])
-        why = why or self._start_forbidden(job, placement.room, placement.start)
+        why = self.starts.why_never(job, placement.room) or self.starts.why_not(job, placement.room, placement.start)
         if why is None and placement.gpus != job.gpus:
             why = f"has {placement.gpus} GPUs instead of {job.gpus}"
         return why
@@ -155,64 +133,6 @@ class _Check:
             stated, true = getattr(placement, name), each[0] if name == "wait_h" else math.fsum(each)
             if not _same(stated, true):
                 yield f"{placement.job}: {name} is {stated!r} instead of {true!r}"
-
-    def _forbidden(self, job: Job, place: Place) -> str | None:
-        """What keeps the job from the place whenever it starts."""
-        site, reservation = place.site, place.reservation
-        refusals = {
-            "its policy denies the site": not self._policy_allows(job, site),
-            f"the job wants {job.countries}": bool(job.countries) and site.country not in job.countries,
-            f"the job wants {job.hardware}": bool(job.hardware) and place.partition.hardware not in job.hardware,
-            "the job is not portable": job.portable is False
-            and site.id != self.fleet.home_site(job.home_site, job.tenant),
-            "the site takes no new jobs": site.id in self.snapshot.drained,
-            "the job is larger than the place": place.held(job) > place.most_gpus,
-            f"the job's reservation is {job.reservation}": job.reservation != (reservation and reservation.name),
-            "the reservation is not for this job": reservation is not None and not _may_use(reservation, job),
-            "the site would not take the job": any(
-                each.job == job.job and each.reason.site == site.id and each.partition in {None, place.partition.name}
-                for each in self.snapshot.refusals
-            ),
-        }
-        return next((why for why, broken in refusals.items() if broken), None)
-
-    def _policy_allows(self, job: Job, site: Site) -> bool:
-        if self.verdicts is None:
-            return True
-        return any(verdict.site == site.id and verdict.allowed for verdict in self.verdicts.get(job.job, ()))
-
-    def _latest_end(self, job: Job, site: Site) -> datetime | None:
-        """When the limit must have run out: the deadline and the policy's latest end, whichever is earlier."""
-        ends = [job.deadline]
-        if self.verdicts is not None:
-            ends += [verdict.latest_end for verdict in self.verdicts.get(job.job, ()) if verdict.site == site.id]
-        return min((end for end in ends if end is not None), default=None)
-
-    def _bans(self, job: Job, site: Site) -> tuple[StartBan, ...]:
-        row = (self.verdicts or {}).get(job.job, ())
-        return next((verdict.bans for verdict in row if verdict.site == site.id), ())
-
-    def _start_forbidden(self, job: Job, key: str, start: datetime) -> str | None:
-        place, elapsed_s = self.space.places[key], (start - self.now).total_seconds()
-        moved_s = costs.transfer_s(job, place.site, self.fleet)
-        latest_end = self._latest_end(job, place.site)
-        if elapsed_s % self.snapshot.slot_s != 0 or not 0 <= elapsed_s < self.snapshot.horizon_s:
-            return "not a start slot of the horizon"
-        if (start - costs.ready(job, self.now)).total_seconds() < moved_s:
-            return "before the job and its data are there"
-        if latest_end is not None and start + timedelta(seconds=job.limit_s_on(place.hardware.key)) > latest_end:
-            return "the limit runs out after the deadline or the policy's latest end"
-        if any(ban.forbids(start) for ban in self._bans(job, place.site)):
-            return "policy closes that hour to it"
-        return self._too_little(job, key, self.space.slot(start))
-
-    def _too_little(self, job: Job, key: str, slot: int) -> str | None:
-        """What is set aside and the caps leave too little of, other jobs aside."""
-        if not self.space.enough_gpus(job, key, slot, beside_running=False):
-            return "too few GPUs are not set aside for others, for maintenance, or outside of its reservation"
-        if not self.space.enough_power(job, key, slot, beside_running=False):
-            return "draws more than the power cap of its site by itself"
-        return None
 
     # --- capacity and power ------------------------------------------------------------------------------------
 
@@ -267,55 +187,6 @@ class _Check:
 
     # --- jobs left out -----------------------------------------------------------------------------------------
 
-    def _allowed_starts(self, job: Job, key: str) -> Slots:
-        """Slots of all allowed starts of a job in a place, other jobs aside."""
-        place = self.space.places[key]
-        if self._forbidden(job, place) is not None:
-            return np.empty(0, dtype=np.int64)
-        elapsed_s = np.arange(self.start_slots) * self.snapshot.slot_s
-        since_ready_s = elapsed_s - (costs.ready(job, self.now) - self.now).total_seconds()
-        allowed = since_ready_s >= costs.transfer_s(job, place.site, self.fleet)
-        if (latest_end := self._latest_end(job, place.site)) is not None:
-            limit_s = job.limit_s_on(place.hardware.key)
-            allowed &= elapsed_s + limit_s <= (latest_end - self.now).total_seconds()
-        slots = np.flatnonzero(allowed)
-        if bans := self._bans(job, place.site):
-            slots = self._where(slots, lambda slot: not any(ban.forbids(self.space.instant(slot)) for ban in bans))
-        if isinstance(place.site.it_power_cap_kw, tuple):
-            slots = self._where(slots, lambda slot: self.space.enough_power(job, key, slot, beside_running=False))
-        elif not self.space.enough_power(job, key, 0, beside_running=False):
-            slots = slots[:0]
-        if self.space.edges(key):
-            slots = self._where(slots, lambda slot: self.space.enough_gpus(job, key, slot, beside_running=False))
-        return slots
-
-    @staticmethod
-    def _where(slots: Slots, holds: Callable[[int], bool]) -> Slots:
-        return np.array([slot for slot in slots.tolist() if holds(slot)], dtype=np.int64)
-
-    def _start_costs(self, job: Job, key: str, slots: Slots) -> Floats:
-        place = self.space.places[key]
-        series = self.snapshot.carbon.zone(place.site.grid_zone)
-        starts_s = slots.astype(np.float64) * self.snapshot.slot_s + self.now.timestamp()
-        ends_s = starts_s + job.runtime_s_on(place.hardware.key)
-        intensity_h = series.cumulative_g_h_per_kwh(ends_s) - series.cumulative_g_h_per_kwh(starts_s)
-        waits_s = starts_s - costs.ready(job, self.now).timestamp()
-        waiting = costs.wait_kg(job.gpus, 1.0, self.fleet) * np.maximum(waits_s, 0) / 3600
-        carbon: Floats = place.kw(job) * self.fleet.pue(place.site) * intensity_h / 1000
-        carbon += costs.egress_kg(job, place.site, self.fleet) + waiting
-        return carbon
-
-    def _starts(self, job: Job) -> list["_Starts"]:
-        """For each part of a job its allowed starts and what they cost, by place; places without one left out."""
-        return [
-            {
-                key: (slots, self._start_costs(part, key, slots))
-                for key in self.space.places
-                if len(slots := self._allowed_starts(part, key))
-            }
-            for part in parts(job)
-        ]
-
     def _left_out(self, unplaced: Unplaced, job: Job) -> Iterator[str]:
         """A job left out has its reasons, its penalty, and nowhere to go."""
         if job.job in self.snapshot.held:
@@ -329,37 +200,17 @@ class _Check:
         if (where := self._place_for(job)) is not None:
             yield f"{job.job} is left out, yet fits at {where}"
             return
-        penalty = self._penalty(job, self._starts(job))
+        penalty = self.starts.penalty(job, self.starts.of(job))
         if (penalty is None) != (unplaced.penalty_kg is None) or not _same(unplaced.penalty_kg or 0, penalty or 0):
             yield f"{job.job}: penalty_kg is {unplaced.penalty_kg!r} instead of {penalty!r}"
-
-    def _penalty(self, job: Job, starts: Sequence["_Starts"]) -> float | None:
-        """Cost of the dearest allowed start and the drop; None without an allowed start."""
-        dearest = self._over_sites(starts, -math.inf)
-        return dearest + costs.drop_kg(job, self.fleet) if math.isfinite(dearest) else None
-
-    def _over_sites(self, starts: Sequence["_Starts"], worst: float) -> float:
-        """The greatest (worst -inf) or least (inf) that starts of all parts at one site can come to together."""
-        best = np.maximum if worst < 0 else np.minimum
-        if len(starts) == 1:
-            return float(best.reduce([best.reduce(kg) for _, kg in starts[0].values()] or [worst]))
-        totals: dict[str, Floats] = {site.id: np.zeros(self.start_slots) for site in self.fleet.sites}
-        for of_part in starts:
-            by_site = {site: np.full(self.start_slots, worst) for site in totals}
-            for key, (slots, kg) in of_part.items():
-                here = by_site[self.space.places[key].site.id]
-                here[slots] = best(here[slots], kg)
-            for site, row in by_site.items():
-                totals[site] += row
-        return float(best.reduce([best.reduce(row) for row in totals.values()]))
 
     def _place_for(self, job: Job) -> str | None:
         """A start at which a job that is left out would fit: each part, big ones first, where it first has room."""
         own = parts(job)
         places = self.space.places
-        allowed = [{key: set(self._allowed_starts(part, key).tolist()) for key in places} for part in own]
+        allowed = [{key: set(self.starts.allowed(part, key).tolist()) for key in places} for part in own]
         for site in self.fleet.sites:
-            for slot in range(self.start_slots):
+            for slot in range(self.space.start_slots):
                 here = [
                     {key for key, slots in starts.items() if places[key].site is site and slot in slots}
                     for starts in allowed
@@ -422,98 +273,6 @@ class _Check:
             yield f"bound_kg {plan.bound_kg!r} is above cost_kg {plan.cost_kg!r}"
         if plan.placed_cost_kg > 0 and not _same(plan.gap, (plan.cost_kg - plan.bound_kg) / plan.placed_cost_kg):
             yield f"gap is {plan.gap!r} instead of {(plan.cost_kg - plan.bound_kg) / plan.placed_cost_kg!r}"
-
-    def _proven_bound(
-        self, gpu_prices: Mapping[str, tuple[float, ...]], power_prices: Mapping[str, tuple[float, ...]]
-    ) -> float:
-        """Sum over jobs of the least of penalty and priced starts, less what the capacity itself is worth.
-
-        An allowed start for which running jobs leave too little is in no plan, and passed over.
-        """
-        gpu = {key: _Prices(gpu_prices.get(key, ())) for key in self.space.places}
-        power = {site.id: _Prices(power_prices.get(site.id, ())) for site in self.fleet.sites}
-        held = set(self.snapshot.held)
-        total = math.fsum(self._least(job, gpu, power) for job in self.jobs.values() if job.job not in held)
-        for key in self.space.places:
-            running, prices = self.space.running_gpus(key), gpu[key].each
-            free = [max(0.0, self.space.gpus(key, slot) - running.at(slot)) for slot in range(len(prices))]
-            total -= float(np.dot(prices, free))
-        for site in self.fleet.sites:
-            total -= self._power_worth(site, power[site.id].each)
-        return total
-
-    def _power_worth(self, site: Site, prices: Floats) -> float:
-        running = self.space.running_kw(site)
-        priced = np.flatnonzero(prices).tolist()
-        return math.fsum(prices[slot] * max(0.0, self.space.cap_kw(site, slot) - running.at(slot)) for slot in priced)
-
-    def _possible(self, job: Job, key: str, slots: Slots) -> npt.NDArray[np.bool_]:
-        """Starts for which running jobs leave enough. Where they only end, least is left at the start."""
-        space, place = self.space, self.space.places[key]
-        if space.edges(key) or key in space.begins:
-            possible = np.array(
-                [space.enough_gpus(job, key, slot, beside_running=True) for slot in slots.tolist()], bool
-            )
-        else:
-            possible = self._free[key][slots] >= place.held(job)
-        if place.site.it_power_cap_kw is not None:
-            possible &= [space.enough_power(job, key, slot, beside_running=True) for slot in slots.tolist()]
-        return possible
-
-    @cached_property
-    def _free(self) -> Mapping[str, Floats]:
-        """GPUs of each place that running jobs leave in each start slot; shapes (H,)."""
-        return {
-            key: np.array([self.space.gpus(key, slot) - running.at(slot) for slot in range(self.start_slots)])
-            for key in self.space.places
-            for running in [self.space.running_gpus(key)]
-        }
-
-    def _least(self, job: Job, gpu: Mapping[str, "_Prices"], power: Mapping[str, "_Prices"]) -> float:
-        """The cheapest a job can do at these prices: start somewhere, or be left out; 0 where it cannot start."""
-        starts = self._starts(job)
-        penalty = self._penalty(job, starts)
-        if penalty is None:
-            return 0.0
-        priced = [
-            {key: (slots, self._priced(part, key, slots, gpu, power) + kg) for key, (slots, kg) in of_part.items()}
-            for part, of_part in zip(parts(job), starts, strict=True)
-        ]
-        return min(penalty, self._over_sites(priced, math.inf))
-
-    def _priced(
-        self,
-        job: Job,
-        key: str,
-        slots: Slots,
-        gpu: Mapping[str, "_Prices"],
-        power: Mapping[str, "_Prices"],
-    ) -> Floats:
-        """Prices of what a start holds, infinite where running jobs leave too little for it."""
-        place = self.space.places[key]
-        ends = slots + self.space.slots_held(job, place)
-        kg = place.held(job) * gpu[key].over(slots, ends) + place.kw(job) * power[place.site.id].over(slots, ends)
-        return np.where(self._possible(job, key, slots), kg, math.inf)
-
-
-_Starts = Mapping[str, tuple[Slots, Floats]]
-
-
-class _Prices:
-    """Prices by slot, and their sums over intervals."""
-
-    def __init__(self, each: tuple[float, ...]) -> None:
-        self.each: Floats = np.array(each, dtype=np.float64)
-        self._before = np.concatenate([[0.0], np.cumsum(self.each)])
-
-    def over(self, starts: Slots, ends: Slots) -> Floats:
-        last = len(self.each)
-        return np.asarray(self._before[np.minimum(ends, last)] - self._before[np.minimum(starts, last)])
-
-
-def _may_use(reservation: Reservation, job: Job) -> bool:
-    named = bool(reservation.users or reservation.tenants)
-    return not named or job.user in reservation.users or job.tenant in reservation.tenants
 
 
 def _same(stated: float, true: float) -> bool:

@@ -6,7 +6,7 @@ Shares no code with the engine: every slot is looked up by itself, from the flee
 import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, cached_property
@@ -21,6 +21,7 @@ from csched.domain.job import Job
 from csched.domain.site import Partition, PowerCap, Reservation, Site
 from csched.domain.snapshot import Snapshot
 
+Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
 TOLERANCE = 1e-6
@@ -54,8 +55,11 @@ class Space:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot, self.fleet, self.now = snapshot, snapshot.fleet, snapshot.now
         self.places = dict(self._places())
+        self.start_slots = math.ceil(snapshot.horizon_s / snapshot.slot_s)
         self.gpus = cache(self._gpus)
         self.edges = cache(self._edges)
+        self._least_gpus = cache(self._fewest_gpus)
+        self._least_kw = cache(self._lowest_kw)
 
     def _places(self) -> Iterator[tuple[str, Place]]:
         for site in self.fleet.sites:
@@ -108,14 +112,25 @@ class Space:
         instants = [at for each in self._aside(place.site, place.partition) for at in (each.from_, each.to)]
         return tuple(sorted({slot for at in instants for slot in (self.slot(at), self.slot(at) + 1) if slot > 0}))
 
-    def enough_gpus(self, job: Job, key: str, slot: int, *, beside_running: bool) -> bool:
-        """Whether a place has the GPUs for all that the job would hold, other pending jobs aside."""
+    def enough_gpus(self, job: Job, key: str, *, beside_running: bool) -> Flags:
+        """From which start slots on a place has GPUs for all that the job would hold, others aside; shape (H,)."""
         place = self.places[key]
-        end = slot + self.slots_held(job, place)
+        return self._least_gpus(key, self.slots_held(job, place), beside_running) >= place.held(job)
+
+    def _fewest_gpus(self, key: str, slots: int, beside_running: bool) -> Floats:
+        """The fewest GPUs within so many slots from each start slot."""
         running = self.running_gpus(key) if beside_running else Profile()
-        edges = (*self.edges(key), *self.begins.get(key, ())) if beside_running else self.edges(key)
-        slots = [slot, *(each for each in edges if slot < each < end)]
-        return all(place.held(job) <= self.gpus(key, each) - running.at(each) for each in slots)
+        changes = [*running.slots(), *self.edges(key)]
+        return self._least(lambda slot: self.gpus(key, slot) - running.at(slot), changes, slots)
+
+    def _least(self, at: Callable[[int], float], changes: Sequence[int], slots: int) -> Floats:
+        """The least of `at` within so many slots from each start slot; after the last of `changes` it stays."""
+        settled = min(max(changes, default=0), self.start_slots + slots) + 1
+        each = np.array([at(slot) for slot in range(max(1, settled))], dtype=np.float64)
+        slots = min(slots, len(each))  # a longer one sees the last value, too, and no other
+        each = np.pad(each, (0, self.start_slots + slots), mode="edge")
+        windows = np.lib.stride_tricks.sliding_window_view(each, slots)[: self.start_slots]
+        return np.asarray(windows.min(axis=1))
 
     # --- power -------------------------------------------------------------------------------------------------
 
@@ -132,16 +147,21 @@ class Space:
         caps: tuple[PowerCap, ...] = site.it_power_cap_kw if isinstance(site.it_power_cap_kw, tuple) else ()
         return [0, *(slot for cap in caps if (slot := self.slot(cap.from_)) >= 0)]
 
-    def enough_power(self, job: Job, key: str, slot: int, *, beside_running: bool) -> bool:
-        """Whether the caps allow the job for all that it holds, other pending jobs aside."""
+    def enough_power(self, job: Job, key: str, *, beside_running: bool) -> Flags:
+        """From which start slots on the caps allow the job for all that it holds, others aside; shape (H,)."""
         place = self.places[key]
         if place.site.it_power_cap_kw is None:
-            return True
-        kw, end = place.kw(job), slot + self.slots_held(job, place)
-        running = self.running_kw(place.site) if beside_running else Profile()
-        begins = self.begins.get(place.site.id, ()) if beside_running else ()
-        slots = [slot, *(each for each in (*self.cap_slots(place.site), *begins) if slot < each < end)]
-        return all(kw <= (self.cap_kw(place.site, each) - running.at(each)) * (1 + TOLERANCE) for each in slots)
+            return np.ones(self.start_slots, dtype=bool)
+        least = self._least_kw(place.site.id, self.slots_held(job, place), beside_running)
+        return np.asarray(place.kw(job) <= least * (1 + TOLERANCE))
+
+    def _lowest_kw(self, site_id: str, slots: int, beside_running: bool) -> Floats:
+        """The least power within so many slots from each start slot."""
+        site = self.fleet.site(site_id)
+        running = self.running_kw(site) if beside_running else Profile()
+        caps = site.it_power_cap_kw if isinstance(site.it_power_cap_kw, tuple) else ()
+        changes = [*running.slots(), *(self.slot(at) + 1 for cap in caps for at in (cap.from_, cap.to))]
+        return self._least(lambda slot: self.cap_kw(site, slot) - running.at(slot), changes, slots)
 
     # --- what runs, and what this plan leaves as announced -----------------------------------------------------
 
@@ -158,16 +178,6 @@ class Space:
         kw: dict[str, Profile] = defaultdict(Profile)
         self.add_running(gpus, kw)
         return gpus, kw
-
-    @cached_property
-    def begins(self) -> Mapping[str, tuple[int, ...]]:
-        """By place and by site, the slots in which something begins that does not run yet."""
-        begins: dict[str, set[int]] = defaultdict(set)
-        for held in self.snapshot.running:
-            if held.since is not None:
-                begins[held.room].add(self.slot(held.since))
-                begins[held.site].add(self.slot(held.since))
-        return {key: tuple(sorted(slots)) for key, slots in begins.items()}
 
     def add_running(self, gpus: Mapping[str, "Profile"], kw: Mapping[str, "Profile"]) -> None:
         """GPUs by place and kW by site of what runs: each at least a slot, and later until it likely has ended."""
