@@ -6,12 +6,13 @@ from hypothesis import given, settings
 
 from csched.domain.job import Job
 from csched.domain.plan import Plan, Relaxation, Unplaced
-from csched.domain.snapshot import Snapshot, SolveBudget
+from csched.domain.quota import QuotaRow
+from csched.domain.snapshot import Snapshot, SolveBudget, StandingPlan
 from csched.domain.verdict import Reason, ReasonCode, SiteVerdict, Verdicts
 from csched.placement.check import faults
 from csched.placement.engine import solve
 from csched.placement.relaxations import relaxations
-from csched.testing.builders import fleet, job, site, snapshot
+from csched.testing.builders import MONDAY, fleet, job, site, snapshot
 
 from .instances import snapshots
 
@@ -62,6 +63,43 @@ def test_policy_is_never_to_be_broken_but_says_which_fact_stands_in_the_way() ->
     assert found["policy"].message == (
         "would start at alpha at 2026-03-02 00:00Z if site.certs were otherwise (health-hds: alpha shows no hds)"
     )
+
+
+def test_what_limits_of_arrays_and_shares_leave_is_proposed() -> None:
+    first = job("a1", gpus=2, hours=20, array="a", array_limit=1)
+    second = job("a2", gpus=1, hours=24, array="a", array_limit=1, deadline=MONDAY + timedelta(days=1))
+    found = of(snapshot([first, second], fleet=fleet(site(nodes=4))), "a2")
+    assert {name: each.needed for name, each in found.items()} == {
+        "time_limit_s": 4 * 3600,
+        "deadline": "2026-03-03T20:00:00Z",
+    }
+    assert {each.start for each in found.values()} == {MONDAY + timedelta(hours=20)}
+
+
+def test_what_a_share_leaves_is_proposed() -> None:
+    """Half of all hours may be spent there: 2 of 8 are, so 4 more leave the share just kept."""
+    row = QuotaRow(
+        rule="shares", clause="tenant", tenant="acme", jobs=("a",), sites=("alpha",), share=0.5, used_gpu_h=2,
+        total_gpu_h=8,
+    )  # fmt: skip
+    view = snapshot([job("a", gpus=8, hours=1, tenant="acme")])
+    plan = solve(view, None, WORK, quotas=[row])
+    found = {each.field: each.needed for each in relaxations(view, None, plan, "a", [row])}
+    assert found == {"gpus": 4, "time_limit_s": 1800}
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(snapshots(most_jobs=6))
+def test_what_is_proposed_comes_true(view: Snapshot) -> None:
+    """The next plan has a place for the job, once it asks for so much less; the others may have others."""
+    plan = solve(view, None, WORK)
+    for out in plan.unplaced[:2]:
+        asked = next(each for each in view.jobs if each.job == out.job)
+        for found in relaxations(view, None, plan, out.job)[:1]:
+            if (just := changed_by(asked, found, 0)) is not None:
+                jobs = tuple(just if each.job == just.job else each for each in view.jobs)
+                again = solve(view.model_copy(update={"jobs": jobs, "standing": StandingPlan.of(plan)}), None, WORK)
+                assert just.job in again.placement_of or again.cost_kg < plan.cost_kg
 
 
 def fits(view: Snapshot, plan: Plan, changed: Job) -> bool:

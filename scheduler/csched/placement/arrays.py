@@ -23,13 +23,21 @@ class Arrays:
         for job in problem.snapshot.jobs:
             if job.array is not None and job.array_limit is not None:
                 self.limit[job.array] = min(job.array_limit, self.limit.get(job.array, job.array_limit))
-        self._of = {index: str(job.array) for index, job in enumerate(problem.jobs) if job.array in self.limit}
+        self._of = self._tasks()
         self._at_once: dict[str, Ints] = defaultdict(lambda: np.zeros(problem.start_slots, dtype=np.int64))
         for task in problem.snapshot.running:
             if task.array in self.limit:
                 since_s = 0.0 if task.since is None else max(0.0, (task.since - problem.now).total_seconds())
                 slots = -(-(task.until - problem.now).total_seconds() // problem.slot_s)
                 self._at_once[str(task.array)][int(since_s // problem.slot_s) : int(slots)] += 1
+
+    def _tasks(self) -> dict[int, str]:
+        return {index: str(job.array) for index, job in enumerate(self._problem.jobs) if job.array in self.limit}
+
+    def like(self, larger: "Arrays") -> None:
+        """Count what a larger problem of the same slots counts."""
+        self.limit, self._at_once = larger.limit, larger._at_once
+        self._of = self._tasks()
 
     @property
     def jobs(self) -> Ints:

@@ -38,6 +38,14 @@ class Quotas:
         self.inside = [np.array([room.site.id in row.sites for room in problem.rooms]) for row in self.rows]
         """Rooms at which a row counts; each of shape (P,)."""
 
+    def like(self, larger: "Quotas") -> None:
+        """Have spent what a larger problem of the same rows has."""
+        self.left_gpu_h, self.planned_gpu_h, self.inside_gpu_h = (
+            larger.left_gpu_h.copy(),
+            larger.planned_gpu_h.copy(),
+            larger.inside_gpu_h.copy(),
+        )
+
     def gpu_h(self, job: int) -> Floats:
         """GPU-hours of the job in each room, by its time limit there; of several parts at most; shape (P,)."""
         wanted = self._problem.jobs[job]

@@ -70,7 +70,7 @@ class _Asked:
         """Where the job, so changed, would cost least; None where it still has no place."""
         now = self._whole.start(self._ready or 0)
         earliest = now if job.earliest_start is None else max(now, job.earliest_start)
-        alone = job.model_copy(update={"dependency": (), "array": None, "earliest_start": earliest})
+        alone = job.model_copy(update={"dependency": (), "earliest_start": earliest})
         judged = self._verdicts if verdicts is None else verdicts
         problem = build(
             self._snapshot.model_copy(update={"jobs": (alone,)}), None if judged is None else {job.job: tuple(judged)}
@@ -79,13 +79,15 @@ class _Asked:
         return None if spot is None else self._place(problem, spot)
 
     def _beside_the_others(self, problem: Problem) -> Arrangement:
-        """The rows of the larger problem cover those of the small one."""
-        ties = Ties(problem, ())
+        """The rows of the larger problem cover those of the small one; limits of arrays and shares bind as there."""
+        ties = Ties(problem, self._others.ties.rows)
         arranged = Arrangement(ties.gangs.without(problem), ties, Schedule.empty(problem))
         rows = self._whole.row_after(problem.row_slots)
         last = self._whole.gpus_left.shape[1] - 1
         arranged.board.gpus_left[:] = self._others.board.gpus_left[:, rows.clip(max=last)]
         arranged.board.power_left[:] = self._others.board.power_left[:, rows.clip(max=last)]
+        arranged.arrays.like(self._others.arrays)
+        arranged.quotas.like(self._others.quotas)
         return arranged
 
     @staticmethod
