@@ -48,8 +48,10 @@ class App:
     @cached_property
     def fleet(self) -> Fleet:
         from csched.formats.fleet import read_fleet
+        from csched.topology.calibration_file import calibrated, read_calibrations
 
-        return read_fleet(self.settings.fleet or shipped.demo_fleet())
+        fleet = read_fleet(self.settings.fleet or shipped.demo_fleet())
+        return calibrated(fleet, read_calibrations(self.settings.calibration_file))
 
     @cached_property
     def hardware(self) -> Mapping[str, Hardware]:

@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     """ClusterName of slurm.conf -> how `csched site check` reaches it."""
     tenant: str | None = Field(default=None, max_length=64)
     """Whose the jobs are that name no tenant. Null is nobody's: every rule that reads the tenant refuses them."""
+    calibration: Path | None = None
+    """What `csched topo calibrate --keep` measured of links; null is `calibration.yaml` in home."""
     carbon: str = "climatology"
     """A CSV, a folder of them, or the word `climatology`."""
     carbon_risk: CarbonRisk = CarbonRisk.EXPECTED
@@ -97,6 +99,10 @@ class Settings(BaseSettings):
     def tenant_of_unnamed(self) -> str | None:
         """With the shipped policies everything is an example, and so is whose an unnamed job is."""
         return self.tenant or (EXAMPLE_TENANT if self.policies is None else None)
+
+    @property
+    def calibration_file(self) -> Path:
+        return self.calibration or self.home / "calibration.yaml"
 
     @property
     def spool(self) -> Path:

@@ -1,15 +1,21 @@
 """nccl-tests' output becomes an efficiency; the output below is made by the very formula, so that it must come back."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from csched.cli import main
+from csched.domain.job import Pattern
 from csched.errors import InputError
+from csched.testing.builders import fleet, site
 from csched.topology.calibration import calibrate
-from csched.topology.catalogue import shipped
+from csched.topology.calibration_file import calibrated, read_calibrations
+from csched.topology.catalogue import hardware_of, shipped
 from csched.topology.collectives import Collective, Efficiency, Level, factor, seconds_on
+from csched.topology.communication import slowdown
 from csched.topology.graph import Medium
+from csched.topology.workload import workload_of
 
 HEAD = """# nThread 1 nGpus 8 minBytes 8 maxBytes 8589934592 step: 2(factor) warmup iters: 5 iters: 20 agg iters: 1
 #
@@ -95,3 +101,36 @@ def test_the_command_tells_share_and_latency(tmp_path, capsys):
     assert document["latency_us"] == pytest.approx(3, rel=0.05)
     assert main(["topo", "calibrate", str(file), "--hardware", "dgx-h1000"]) == 3
     assert "did you mean `dgx-h100`" in capsys.readouterr().err
+
+
+def test_what_is_kept_goes_before_the_defaults(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CSCHED_HOME", str(tmp_path))
+    run = tmp_path / "run.txt"
+    for share, nodes, level in ((0.8, 1, Level(Medium.NVLINK, 450)), (0.6, 1, Level(Medium.NVLINK, 450))):
+        run.write_text(output(share, 3.0, level, nodes=nodes), encoding="utf-8")
+        assert main(["topo", "calibrate", str(run), "--hardware", "dgx-h100", "--keep"]) == 0
+    run.write_text(output(0.3, 20.0, Level(Medium.FABRIC, 400), nodes=2), encoding="utf-8")
+    assert main(["topo", "calibrate", str(run), "--hardware", "dgx-h100", "--keep"]) == 0
+    kept = read_calibrations(tmp_path / "calibration.yaml").hardware["dgx-h100"]
+    assert [(each.medium, round(each.share, 2)) for each in kept] == [("fabric", 0.3), ("nvlink", 0.6)]
+
+    boxes = fleet(site(partitions=[{"name": "gpu", "hardware": "dgx-h100", "nodes": 4}]))
+    kind = hardware_of(calibrated(boxes, read_calibrations(tmp_path / "calibration.yaml")))["dgx-h100"]
+    found = workload_of(Pattern.TP8, 16)
+    assert found is not None
+    torn = replace(found, split_allowed=True)
+    slow, plain = (slowdown(torn, each, (6, 6, 4)) for each in (kind, shipped()["dgx-h100"]))
+    assert slow is not None
+    assert plain is not None
+    assert slow.sigma > plain.sigma, "a fabric that gives a third of what was assumed costs more"
+    capsys.readouterr()
+
+
+def test_a_kept_file_that_is_none_is_refused_with_its_place(tmp_path):
+    file = tmp_path / "calibration.yaml"
+    assert read_calibrations(file).hardware == {}
+    file.write_text("schema: csched/calibration/1\nhardware: {dgx-h100: [{medium: nvlink, share: -1, latency_s: 0}]}\n")
+    with pytest.raises(InputError) as caught:
+        read_calibrations(file)
+    assert caught.value.where is not None
+    assert caught.value.where.line == 2

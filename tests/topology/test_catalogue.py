@@ -63,7 +63,7 @@ def test_only_the_assumed_power_is_flagged():
 @pytest.mark.parametrize("key", CONTRACT)
 def test_every_figure_has_its_evidence(key):
     evidence = entries()[key].evidence
-    assert evidence.keys() == Hardware.model_fields.keys() - {"key", "assumed"} | {"rated_kw"}
+    assert evidence.keys() == Hardware.model_fields.keys() - {"key", "assumed", "measured"} | {"rated_kw"}
     assert all(told.source and told.as_of and told.confidence for told in evidence.values())
 
 

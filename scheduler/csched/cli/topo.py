@@ -100,8 +100,9 @@ def _gpu_table(graph: "Topology") -> Table:
 @click.option(
     "--hardware", "key", required=True, metavar="KIND", help="Kind of hardware it ran on, as in the catalogue."
 )
+@click.option("--keep", is_flag=True, help="Keep it: plans of this installation reckon with it from then on.")
 @output_options
-def calibrate(output: Output, file: Path, key: str) -> None:
+def calibrate(output: Output, file: Path, key: str, *, keep: bool) -> None:
     """Find the efficiency of NVLink or fabric from a run of nccl-tests: on one node, or across nodes.
 
     \b
@@ -117,6 +118,11 @@ def calibrate(output: Output, file: Path, key: str) -> None:
     if key not in shipped():
         raise InputError(f"unknown hardware `{key}`", hint=did_you_mean(key, list(shipped())))
     found = calibrate_run(read_text(file), str(file), shipped()[key])
+    if keep:
+        from csched.settings import Settings
+        from csched.topology.calibration_file import keep as keep_run
+
+        keep_run(Settings().calibration_file, found)
     share, latency_us = found.efficiency.share, found.efficiency.latency_s * 1e6
     document = {
         "hardware": found.hardware,

@@ -14,6 +14,15 @@ class EmbodiedCarbon(Value):
     high: float = Field(ge=0)
 
 
+class Measured(Value):
+    """What collectives were measured to get of one medium's bandwidth, and what each step of them costs beside."""
+
+    medium: Literal["nvlink", "pcie", "fabric"]
+    share: float = Field(gt=0, le=2)
+    """Of the catalogue's figure, which rounds: hardware may do better."""
+    latency_s: float = Field(ge=0, le=1)
+
+
 class Hardware(Value):
     key: Slug
     kw_per_gpu: float = Field(gt=0, le=1000)
@@ -27,6 +36,8 @@ class Hardware(Value):
     nic_gb_per_s: float | None = Field(default=None, ge=0)
     gpu_memory_gb: float | None = Field(default=None, gt=0)
     embodied_kg_per_gpu_h: EmbodiedCarbon | None = None
+    measured: tuple[Measured, ...] = Field(default=(), max_length=3)
+    """Goes before the cost model's defaults; `csched topo calibrate` finds it."""
     assumed: bool = False
     """True where the power is an assumption; every report says so."""
 

@@ -114,8 +114,11 @@ class _Wire:
         return self.s(rounds * (members - 1) / members * payload, rounds * (members - 1))
 
 
-def _efficiency(_: Hardware) -> Mapping[Medium, Efficiency]:
-    return DEFAULT_EFFICIENCY
+def _efficiency(hardware: Hardware) -> Mapping[Medium, Efficiency]:
+    found = dict(DEFAULT_EFFICIENCY)
+    for measured in hardware.measured:
+        found[Medium(measured.medium)] = Efficiency(measured.share, measured.latency_s)
+    return found
 
 
 def _inside(hardware: Hardware, members: int) -> tuple[Medium, float, Mapping[Medium, Efficiency]]:

@@ -148,10 +148,12 @@ def step(
     workload: Workload,
     hardware: Hardware,
     shape: Sequence[int],
-    efficiency: Mapping[Medium, Efficiency] = DEFAULT_EFFICIENCY,
+    efficiency: Mapping[Medium, Efficiency] | None = None,
     jobs_on_fabric: int = 1,
 ) -> Step | None:
     """The time of one step on a shape; null where the catalogue lacks a figure that it needs.
+
+    Without `efficiency` that of the hardware, as far as it was measured.
 
     Raises:
         ValueError: the shape does not hold as many GPUs as the workload has ranks, or a domain is too small for it.
@@ -165,13 +167,25 @@ def step(
     if peak is None:
         return None
     exposed = [
-        _exposed(group, _worst_spread(workload, group.name, ordered), hardware, efficiency, jobs_on_fabric)
+        _exposed(
+            group,
+            _worst_spread(workload, group.name, ordered),
+            hardware,
+            efficiency or efficiency_of(hardware),
+            jobs_on_fabric,
+        )
         for group in workload.groups()
     ]
     known = [each for each in exposed if each is not None]
     if len(known) < len(exposed):
         return None
     return Step(workload.flops_per_gpu / (peak * 1e12 * MODEL_FLOPS_UTILISATION), tuple(known))
+
+
+def efficiency_of(hardware: Hardware) -> Mapping[Medium, Efficiency]:
+    """What was measured on such hardware, else the defaults."""
+    measured = {Medium(each.medium): Efficiency(each.share, each.latency_s) for each in hardware.measured}
+    return {**DEFAULT_EFFICIENCY, **measured}
 
 
 def best_shapes(workload: Workload, hardware: Hardware) -> Iterator[Shape]:
@@ -196,7 +210,7 @@ def _reference_s(workload: Workload, hardware: Hardware) -> float | None:
 
 
 def slowdown(workload: Workload, hardware: Hardware, shape: Sequence[int]) -> Slowdown | None:
-    """Sigma, at least 1, with default efficiencies; null where the catalogue lacks a figure that it needs."""
+    """Sigma, at least 1, with the hardware's efficiencies; null where the catalogue lacks a figure that it needs."""
     reference_s = _reference_s(workload, hardware)
     found = step(workload, hardware, shape)
     if found is None or reference_s is None:
