@@ -15,6 +15,7 @@ import pytest
 from csched_slurm.transport import Transport
 from slurm_lab.lab import Lab
 
+from .sites import Federation, federation
 from .ways_in import command_line, rest
 
 
@@ -62,3 +63,12 @@ def transport(request: pytest.FixtureRequest, site: tuple[Lab, str]) -> Iterator
         door = rest(lab, cluster)
         yield door
         door.close()
+
+
+@pytest.fixture(scope="module")
+def sites(slurm_lab: Lab) -> Iterator[Federation]:
+    """A core, and an agent at each cluster of 22.05."""
+    home = Path(tempfile.mkdtemp(prefix="csched-sites-", dir="/tmp"))
+    with federation(slurm_lab, home) as made:
+        yield made
+    shutil.rmtree(home)

@@ -31,6 +31,7 @@ from csched.keys import generate_key
 from csched.settings import Settings
 from csched.store.records import JobRecord
 from csched.testing.planner import everything_at
+from slurm_lab.configuration import GATE_TABLE
 from slurm_lab.lab import Lab
 
 ROOT = Path(__file__).parents[2]
@@ -167,7 +168,7 @@ class Federation:
         (folder / "token").chmod(0o600)
         shutil.copy(self.public, folder / "trust.pem")
         users = {
-            "ada": {"local": "alice", "accounts": ["physics"], "opted_in": True},
+            "ada": {"local": "alice", "accounts": ["physics", "climate"], "opted_in": True},
             "ben": {"local": "bob", "accounts": ["health"], "opted_in": False},
             "eve": {"local": "root", "accounts": ["physics"], "opted_in": True},
             "dan": {"local": "daemon", "accounts": ["physics"], "opted_in": True},
@@ -184,6 +185,9 @@ class Federation:
             "slurm_conf": str(self.lab.layout.conf(site)),
             "submit": str(wrapper),
             "poll_every": "1s",
+            "away_after": "15s",
+            "mode": "enforce",
+            "gate": GATE_TABLE.model_dump(mode="json"),
             "waits": QUICK,
         }
         (folder / "agent.yaml").write_text(yaml.safe_dump(settings))

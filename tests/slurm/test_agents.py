@@ -2,10 +2,7 @@
 
 import os
 import random
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,20 +10,11 @@ import pytest
 
 from csched.domain.job import Job
 from csched.domain.run import JobState, Script
-from slurm_lab.lab import Lab
 
-from .sites import SITES, Federation, federation
+from .sites import SITES, Federation
 
 pytestmark = pytest.mark.slurm
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture(scope="module")
-def sites(slurm_lab: Lab) -> Iterator[Federation]:
-    home = Path(tempfile.mkdtemp(prefix="csched-sites-", dir="/tmp"))
-    with federation(slurm_lab, home) as made:
-        yield made
-    shutil.rmtree(home)
 
 
 def counted(sites: Federation, site: str, label: str, lines: str = "", **more: object) -> int:

@@ -13,6 +13,8 @@ from csched.api.identity import AGENT, Application
 from csched.app import App
 from csched.domain.base import Slug
 from csched.store.mailboxes import AgentRecord, Mailboxes, News
+from csched_slurm.core.adoption import adopt
+from csched_slurm.protocol.adoption import AdoptionAnswer, AdoptionReport
 from csched_slurm.protocol.messages import (
     LONGEST_WAIT_S,
     ORDERS_AT_ONCE,
@@ -88,6 +90,12 @@ def reports(app: Application, site: Site, batch: ReportBatch) -> None:
     if batch.alarm is not None:
         alarm = batch.alarm
         mailboxes.raise_alarm(site, alarm.model_dump(mode="json"), alarm.since, f"alarm: {alarm.message}")
+
+
+@router.post("/adopted")
+def adopted(app: Application, site: Site, report: AdoptionReport) -> AdoptionAnswer:
+    """Plain sbatch that waits at the site, and what no longer does. The same again changes nothing."""
+    return adopt(app, site, report)
 
 
 @router.post("/facts", status_code=204)

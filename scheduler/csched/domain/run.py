@@ -37,6 +37,13 @@ class ExitCode(Value):
         return f"{self.status}:{self.signal}"
 
 
+class Adopted(Value):
+    """A job that its owner handed in at the site's own scheduler, where it lies held."""
+
+    job_id: int = Field(ge=1)
+    submitted: Instant
+
+
 class Script(Value):
     """What a dispatcher runs, as the user handed it in."""
 
@@ -55,6 +62,8 @@ class Script(Value):
 
     `:` stands between those of the parts of a heterogeneous job, as on sbatch's command line.
     """
+    adopted: Adopted | None = None
+    """Then the site has the script already, and the job is let go where it lies; the body is a mere note."""
 
 
 class DispatchOrder(Value):

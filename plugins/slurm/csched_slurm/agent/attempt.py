@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from pydantic import Field
 
@@ -36,6 +36,22 @@ def mark_of(attempt: str, job: str) -> str:
 
 def is_marked(job: ClusterJob | AccountedJob, mark: str) -> bool:
     return any(text == mark or (text or "").startswith(f"{mark};") for text in (job.admin_comment, job.comment))
+
+
+ADOPTED: Final = "csched:adopt"
+"""What the gate's admin comment on a plain sbatch begins with; behind `;comment=` stands the owner's own."""
+WAITS: Final = "csched: "
+"""What the comment of an adopted job begins with until it is let go."""
+
+
+def is_waiting(job: ClusterJob) -> bool:
+    """Whether csched's words stand in the comment of an adopted job."""
+    return (job.admin_comment or "").startswith(ADOPTED) and (job.comment or "").startswith(WAITS)
+
+
+def own_comment(job: ClusterJob) -> str:
+    """What the owner of an adopted job wrote; empty where it was nothing."""
+    return (job.admin_comment or "").removeprefix(ADOPTED).removeprefix(";comment=")
 
 
 @dataclass(frozen=True)
@@ -72,6 +88,10 @@ class Attempt(Value):
     """When it came to this stage."""
     not_before: Instant | None = None
     """The next step waits until then."""
+    own_comment: str | None = None
+    """What its owner's comment says; of an adopted job only, which bears csched's while it waits."""
+    adopted: bool = False
+    """Its owner handed it in at the site itself, under its own name: it is let go, and never submitted."""
     job_id: int | None = None
     submitted: Instant | None = None
     """When the cluster took it, in the cluster's words."""
@@ -167,7 +187,7 @@ class Inspect:
 
 @dataclass(frozen=True)
 class Rename:
-    """Give it its owner's name."""
+    """Give it its owner's name, or an adopted job its owner's comment."""
 
 
 @dataclass(frozen=True)

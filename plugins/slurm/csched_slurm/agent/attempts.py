@@ -30,6 +30,7 @@ from csched_slurm.agent.attempt import (
     Submit,
     Timing,
     is_marked,
+    is_waiting,
 )
 from csched_slurm.cluster import AccountedJob, ClusterJob, Ping, State
 from csched_slurm.protocol.messages import LONGEST_MESSAGE, Fate
@@ -62,7 +63,7 @@ def _look(attempt: Attempt) -> Step:
 
 def _let_go(attempt: Attempt) -> Step:
     if attempt.stage is Stage.HELD and not attempt.releases:
-        return LookUp()
+        return Inspect() if attempt.adopted else LookUp()
     if attempt.stage is Stage.HELD and attempt.empty_looks:
         return AskAccounts()
     if attempt.answered and not (attempt.cancel or attempt.expired):
@@ -144,6 +145,8 @@ def _missing(attempt: Attempt, now: datetime) -> Attempt:
     """Its id is gone or another's. What was never let go has never run; of anything else accounting must tell."""
     if attempt.releases:
         return _to(attempt, Stage.RELEASED, now)
+    if attempt.adopted:
+        return ended(attempt, now, JobState.CANCELLED, "the job is no longer at its site")
     return _to(attempt, Stage.LOOKING, now, job_id=None, submitted=None)
 
 
@@ -195,11 +198,14 @@ def _known_by_id(attempt: Attempt, job: ClusterJob, now: datetime, timing: Timin
     free = attempt.stage is not Stage.RELEASED and (not job.held or _launch_failed(job))
     if job.state.ended or free:
         return observed(_to(attempt, Stage.RELEASED, now), job, now, timing)
+    if attempt.adopted and now >= attempt.expires_at and not attempt.cancel:
+        return refused(attempt, now, None, "the order ran out before the job could be released; it still waits there")
     if attempt.cancel or attempt.expired:
         return attempt.model_copy(update={"duplicates": (job.id,)})
     if attempt.stage is Stage.HELD:
         return _read_back(attempt, now)
-    return attempt.model_copy(update={"answered": True, "named": job.name != attempt.name})
+    named = not is_waiting(job) if attempt.adopted else job.name != attempt.name
+    return attempt.model_copy(update={"answered": True, "named": named})
 
 
 def after_rename(attempt: Attempt, answer: OrderAnswer, now: datetime, timing: Timing) -> Attempt:

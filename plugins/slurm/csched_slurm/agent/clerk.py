@@ -112,8 +112,12 @@ class Clerk:
             case Inspect():
                 after = attempts.after_inspect(attempt, slurm.job(job_id), clock.now(), timing)
             case Rename():
-                change = JobChange(name=attempt.own_name)
-                after = attempts.after_rename(attempt, slurm.update(job_id, change), clock.now(), timing)
+                own = (
+                    JobChange(comment=attempt.own_comment or "")
+                    if attempt.adopted
+                    else JobChange(name=attempt.own_name)
+                )
+                after = attempts.after_rename(attempt, slurm.update(job_id, own), clock.now(), timing)
             case Release():
                 after = attempts.after_release(attempt, slurm.release(job_id), clock.now(), timing)
             case Cancel():

@@ -10,6 +10,7 @@ import httpx
 from pydantic import ValidationError
 
 from csched.errors import InputError, Refused, Unavailable
+from csched_slurm.protocol.adoption import AdoptionAnswer, AdoptionReport
 from csched_slurm.protocol.messages import LONGEST_WAIT_S, OrderPage, ReportBatch, SiteFacts
 
 _MOST_BYTES: Final = 16 * 1024 * 1024
@@ -70,6 +71,14 @@ class CoreClient:
 
     def report(self, batch: ReportBatch) -> None:
         self._call("POST", "reports", content=batch.model_dump_json())
+
+    def adopted(self, report: AdoptionReport) -> AdoptionAnswer:
+        """Plain sbatch that waits at the site; what each job waits for."""
+        answer = self._call("POST", "adopted", content=report.model_dump_json())
+        try:
+            return AdoptionAnswer.model_validate_json(answer)
+        except ValidationError as error:
+            raise Unavailable("the core's answer does not say what jobs wait for") from error
 
     def tell_facts(self, facts: SiteFacts) -> None:
         self._call("POST", "facts", content=facts.model_dump_json())

@@ -48,6 +48,11 @@ class IdentityMap:
     users: Mapping[str, LocalUser]
     never: frozenset[str] = frozenset()
 
+    def owner_of(self, local: str | None) -> str | None:
+        """Who at the core is this user of the machine; null for nobody, or for several."""
+        found = [owner for owner, user in self.users.items() if user.local == local and user.opted_in]
+        return found[0] if len(found) == 1 and _fault(str(local), self.never) is None else None
+
     def resolve(self, owner: str, account: str | None, qos: str | None) -> Identity | NoAccount:
         """Who runs the job of `owner`, at whose cost."""
         known = self.users.get(owner)

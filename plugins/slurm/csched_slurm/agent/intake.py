@@ -1,15 +1,16 @@
 """Orders as they arrive: admitted or refused, and on disk before the next one is looked at."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from csched.domain.run import JobState
+from csched.domain.run import Adopted, JobState
 from csched.domain.verdict import ReasonCode
 from csched.ports import Clock
 from csched_slurm.agent import attempts
-from csched_slurm.agent.attempt import Attempt
-from csched_slurm.agent.identities import IdentityMap
+from csched_slurm.agent.attempt import Attempt, Stage
+from csched_slurm.agent.identities import IdentityMap, NoAccount
 from csched_slurm.agent.journal import Journal
+from csched_slurm.agent.modes import Mode, Modes
 from csched_slurm.agent.submission import Unfit, request_of
 from csched_slurm.cluster import ClusterFacts
 from csched_slurm.protocol.admission import Door, Turned
@@ -25,6 +26,9 @@ class Intake:
     journal: Journal
     identities: IdentityMap
     clock: Clock
+    modes: Modes = field(default_factory=Modes)
+    own_comments: Mapping[int, str] = field(default_factory=dict)
+    """Of the adopted jobs that wait here: id -> what their owners wrote."""
     facts: ClusterFacts = field(default_factory=ClusterFacts)
     """The newest that is known of the cluster."""
 
@@ -43,12 +47,30 @@ class Intake:
                 self.journal.take(signed, order, cancelled, None)
 
     def _start(self, signed: SignedOrder, order: StartOrder) -> None:
+        if self.modes.of(order.job.account) is not Mode.ENFORCE:
+            why = f"site `{order.site}` is in {self.modes.of(order.job.account)} mode: nothing is submitted there"
+            self.journal.take(signed, order, self._given_back(order, ReasonCode.SITE_UNAVAILABLE, why), None)
+            return
+        if order.job.script.adopted is not None:
+            self._adopted(signed, order, order.job.script.adopted)
+            return
         try:
             request = request_of(order, self.identities, self.facts)
         except Unfit as unfit:
             self.journal.take(signed, order, self._given_back(order, unfit.code, str(unfit)), None)
             return
         self.journal.take(signed, order, self._attempt(order, request.user), request)
+
+    def _adopted(self, signed: SignedOrder, order: StartOrder, adopted: Adopted) -> None:
+        """The job lies here already; only if it is its owner's still is it let go."""
+        who = self.identities.resolve(order.job.owner, order.job.account, None)
+        if isinstance(who, NoAccount):
+            self.journal.take(signed, order, self._given_back(order, ReasonCode.NO_ACCOUNT, who.message), None)
+            return
+        known = {"adopted": True, "stage": Stage.HELD, "job_id": adopted.job_id, "submitted": adopted.submitted}
+        own = self.own_comments.get(adopted.job_id, "")
+        attempt = self._attempt(order, who.user).model_copy(update={**known, "own_comment": own})
+        self.journal.take(signed, order, attempt, None)
 
     def _turn_away(self, signed: SignedOrder, turned: Turned) -> None:
         """A start that is this site's and cannot be carried out gives its job back. Of any other nothing follows."""

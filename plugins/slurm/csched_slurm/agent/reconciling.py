@@ -93,8 +93,8 @@ def _answers(node: NodeState) -> bool:
 
 
 def strays(jobs: Sequence[ClusterJob], known: Mapping[str, Attempt]) -> tuple[int, ...]:
-    """Held jobs of attempts that are with another job, or over: late answers to submissions given up, and cancels that a
-    killed controller forgot."""
+    """Held jobs of attempts that are with another job, or over: late answers to submissions given up, and cancels
+    that a killed controller forgot."""
     found = []
     for job in jobs:
         attempt = known.get(job.name.removeprefix("csched-")) if job.name.startswith("csched-") else None

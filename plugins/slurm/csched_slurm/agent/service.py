@@ -22,6 +22,7 @@ from csched.clock import SystemClock
 from csched.errors import CschedError, Refused
 from csched.keys import read_trust
 from csched.ports import Clock
+from csched_slurm.agent.adoption import Adoption
 from csched_slurm.agent.clerk import Clerk
 from csched_slurm.agent.core_client import CoreClient
 from csched_slurm.agent.intake import Intake
@@ -86,7 +87,20 @@ class Agent:
         self.clerk = Clerk(self.journal, self.transport, self.clock, timing, self.settings.at_once)
         self.watch = Watch(self.journal, self.transport, self.clock, timing)
         door = Door(self.settings.site, self.settings.cluster, read_trust(self.settings.trust))
-        self.intake = Intake(door, self.journal, read_users(self.settings), self.clock)
+        users = read_users(self.settings)
+        self.adoption = Adoption(
+            self.journal,
+            self.transport,
+            self.core,
+            self.clock,
+            users,
+            self.settings.gate.accounts,
+            self.settings.away_after,
+            self.settings.most_held_gpu_hours,
+            heard=self.clock.now(),
+        )
+        modes = self.settings.how_far
+        self.intake = Intake(door, self.journal, users, self.clock, modes, self.adoption.own_comments)
         self._pages: Queue[OrderPage] = Queue(maxsize=1)
         self._stop = threading.Event()
         self._told_alarm: Alarm | None = None
@@ -106,9 +120,20 @@ class Agent:
             thread.start()
         self._log.info("started", site=self.settings.site, cluster=self.settings.cluster, pid=os.getpid())
         watch = _Every(self.settings.poll_every.total_seconds(), self.watch.look)
+        adoption = _Every(self.settings.poll_every.total_seconds(), self.adoption.look)
         facts = _Every(self.settings.facts_every.total_seconds(), self._discover)
         while not self._stop.is_set():
-            for work in (facts, self._take, self._advance, watch):
+            for work in (
+                (facts, self._take)
+                if self.settings.how_far.only_looks
+                else (
+                    facts,
+                    self._take,
+                    self._advance,
+                    watch,
+                    adoption,
+                )
+            ):
                 self._attempt(work)
         self._log.info("stopped")
         self.journal.close()
@@ -117,7 +142,9 @@ class Agent:
     def _fetch(self) -> None:
         """Wait for orders; the next page is asked for once this one is in the journal."""
         self._pages.join()
-        self._pages.put(self.core.orders(self.journal.cursor))
+        page = self.core.orders(self.journal.cursor)
+        self.adoption.heard = self.clock.now()
+        self._pages.put(page)
 
     def _take(self) -> None:
         try:

@@ -13,7 +13,9 @@ from csched.formats.yaml_document import Document, load_document
 from csched.settings import Duration
 from csched_slurm.agent.attempt import Timing
 from csched_slurm.agent.core_client import require_safe
-from csched_slurm.agent.identities import IdentityMap, LocalUser
+from csched_slurm.agent.identities import IdentityMap, LocalUser, Name
+from csched_slurm.agent.modes import Mode, Modes
+from csched_slurm.gate import GateTable
 
 _MOST_BYTES = 16 * 1024 * 1024
 
@@ -53,6 +55,16 @@ class AgentSettings(Value):
     sudo: Path = Path("/usr/bin/sudo")
     submit: Path = Path("/usr/libexec/csched/submit")
     """The wrapper that a narrow rule of sudo lets the agent run as a user."""
+    mode: Mode = Mode.OBSERVE
+    modes: dict[Name, Mode] = Field(default={}, max_length=10_000)
+    """Account -> mode, where it differs."""
+    account: str = "csched"
+    """The account that the agent runs as."""
+    gate: GateTable = GateTable()
+    most_held_gpu_hours: float = Field(default=10_000.0, ge=0)
+    """Of plain sbatch that waits; what comes on top is let go at once."""
+    away_after: Duration = timedelta(minutes=30)
+    """The core was not heard for so long: plain sbatch is let go."""
     poll_every: Duration = timedelta(seconds=60)
     facts_every: Duration = timedelta(minutes=5)
     at_once: int = Field(default=8, ge=1, le=64)
@@ -68,6 +80,10 @@ class AgentSettings(Value):
         except InputError as error:
             raise ValueError(f"{error.message}; {error.hint}") from error
         return self
+
+    @property
+    def how_far(self) -> Modes:
+        return Modes(mode=self.mode, accounts=self.modes)
 
     @property
     def timing(self) -> Timing:
