@@ -89,7 +89,9 @@ class Announcements:
             return None
         told = self.starts.items() if self._setting.work else ()
         starts = {
-            job: AnnouncedStart.model_construct(site=start.site, partition=start.partition, start=start.start)
+            job: AnnouncedStart.model_construct(
+                site=start.site, partition=start.partition, reservation=start.reservation, start=start.start
+            )
             for job, start in told
         }
         return StandingPlan.model_construct(
@@ -134,7 +136,7 @@ def announced(berth: Berth, job: Job, placement: Placement) -> Occupation:
         gpus_held=berth.hardware.gpus_held(job.gpus),
         it_kw=it_kw(job.gpus, berth.hardware.kw_per_gpu, job.load),
         since=placement.start,
-        until=placement.start + timedelta(seconds=job.time_limit_s),
+        until=placement.start + timedelta(seconds=job.limit_s_on(berth.hardware.key)),
     )
 
 

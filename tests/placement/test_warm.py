@@ -161,3 +161,16 @@ def test_a_start_is_reached_however_the_grid_of_slots_drifts() -> None:
         standing, now = StandingPlan.of(plan, standing), now + timedelta(minutes=7)
     assert told == MONDAY + 6 * SLOT
     assert timedelta(0) <= now - told < timedelta(minutes=7)
+
+
+def test_a_start_in_a_reservation_stands_in_it() -> None:
+    """It was told a later hour than would be cleanest now; the reservation is half of what it could mean by `gpu`."""
+    aside = {"name": "course", "site": "alpha", "from": MONDAY, "to": MONDAY + 12 * SLOT, "gpus": 8}
+    where = fleet(site(nodes=2), reservations=[aside], objective={"move_kg_per_gpu": 1e4})
+    work = [job("in", gpus=8, reservation="course"), job("out", gpus=8)]
+    skies = [{"FR": [500.0, 400.0, 10.0, *[500.0] * 45]}, {"FR": [500.0, 10.0, 400.0, *[500.0] * 45]}]
+    plan = planned(snapshot(work, fleet=where, carbon=outlook(skies[0])))
+    again = planned(snapshot(work, fleet=where, carbon=outlook(skies[1])), StandingPlan.of(plan))
+    assert [placed.reservation for placed in again.placements] == ["course", None]
+    assert (again.announced, again.moved) == (2, 0)
+    assert {placed.start for placed in again.placements} == {MONDAY + 2 * SLOT}

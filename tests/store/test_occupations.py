@@ -52,6 +52,22 @@ def test_the_limit_is_that_of_the_hardware() -> None:
     assert held.until == MONDAY + 7 * HOUR
 
 
+def test_a_factor_gives_the_second_that_the_plan_reckons_with() -> None:
+    (held,) = seen().of(record := living(hours=4.001, runtime_factors={"box8": 1.1}))
+    assert held.until == MONDAY - HOUR + timedelta(seconds=record.job.limit_s_on("box8"))
+
+
+def test_a_job_in_a_reservation_holds_gpus_of_it_while_the_fleet_has_it() -> None:
+    aside = {"name": "course", "site": "alpha", "partition": "gpu", "from": MONDAY, "to": MONDAY + HOUR, "gpus": 16}
+    placed = placement(job("7"), "alpha", "gpu", MONDAY).model_copy(update={"reservation": "course"})
+    with_it = fleet(*TWO_KINDS.sites, reservations=[aside])
+    rooms = [
+        Occupations(each, each.hardware, MONDAY, SLOT_S).of(living(placed=placed))[0].room
+        for each in (with_it, TWO_KINDS)
+    ]
+    assert rooms == ["alpha/gpu/course", "alpha/gpu"]
+
+
 def test_what_should_have_ended_holds_one_slot_more() -> None:
     (held,) = seen().of(living(hours=0.5))
     assert held.until == MONDAY + timedelta(seconds=SLOT_S)

@@ -85,6 +85,8 @@ class DispatchOrder(Value):
     """As planned; null is at once."""
     nodes: tuple[str, ...] | None = None
     """As planned; null leaves them to the site."""
+    reservation: Slug | None = None
+    """The reservation of the fleet file that it runs in."""
     tenant: str | None = None
     account: str | None = None
     data_class: DataClass | None = None

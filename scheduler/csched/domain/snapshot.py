@@ -54,7 +54,14 @@ class AnnouncedStart(Value):
 
     site: Slug
     partition: Slug
+    reservation: Slug | None = None
     start: Instant
+
+    @property
+    def room(self) -> str:
+        """Key as in a certificate."""
+        whole = f"{self.site}/{self.partition}"
+        return whole if self.reservation is None else f"{whole}/{self.reservation}"
 
 
 class StandingPlan(Value):
@@ -80,11 +87,11 @@ class StandingPlan(Value):
         for placed in plan.placements:
             old = told.get(placed.job)
             stands = (
-                old is not None
-                and (old.site, old.partition) == (placed.site, placed.partition)
-                and abs((placed.start - old.start).total_seconds()) < slot_s
+                old is not None and old.room == placed.room and abs((placed.start - old.start).total_seconds()) < slot_s
             )
-            new = AnnouncedStart.model_construct(site=placed.site, partition=placed.partition, start=placed.start)
+            new = AnnouncedStart.model_construct(
+                site=placed.site, partition=placed.partition, reservation=placed.reservation, start=placed.start
+            )
             starts[placed.job] = old if old is not None and stands else new
         return cls.model_construct(now=plan.now, slot_s=slot_s, starts=starts, certificate=plan.certificate)
 

@@ -19,7 +19,7 @@ class Announced:
     """
 
     def __init__(self, snapshot: Snapshot, jobs: Sequence[str], gpus: npt.NDArray[np.int64], rooms: Sequence[str]):
-        """`rooms` are keys `site/partition`."""
+        """`rooms` are keys as in a certificate."""
         self.room = np.full(len(jobs), NOT_ANNOUNCED)
         self.slot = np.full(len(jobs), NOT_ANNOUNCED)
         if snapshot.standing is not None:
@@ -32,7 +32,7 @@ class Announced:
         step = timedelta(seconds=snapshot.slot_s)
         for index, job in enumerate(jobs):
             told = starts.get(job)
-            room = room_of.get(f"{told.site}/{told.partition}") if told else None
+            room = room_of.get(told.room) if told else None
             slot = -((snapshot.now - told.start) // step) if told else NOT_ANNOUNCED
             if room is not None and slot >= 0:
                 self.room[index], self.slot[index] = room, slot

@@ -82,6 +82,7 @@ def to_order(row: JobRow, attempt: AttemptRow, body: str) -> DispatchOrder:
         script=Script.model_validate({**row.script, "body": body}),
         start=placement.start,
         nodes=placement.nodes,
+        reservation=placement.reservation,
         tenant=job.tenant,
         account=row.account,
         data_class=job.data_class,

@@ -9,6 +9,7 @@ from typing import Final
 from csched.accounting.costs import it_kw
 from csched.domain.hardware import Hardware
 from csched.domain.job import Confidentiality, Job
+from csched.domain.plan import Placement
 from csched.domain.site import Fleet
 from csched.domain.snapshot import Occupation, Usage
 from csched.store.records import JobRecord
@@ -45,7 +46,7 @@ class Occupations:
             hardware = self._hardware_of(placement.site, partition)
             if hardware is None:
                 continue
-            limit_s = limit_at_s(record.job, hardware.key)
+            limit_s = record.job.limit_s_on(hardware.key)
             likely_until = self._likely_until(record, start, limit_s)
             found.append(
                 Occupation(
@@ -53,6 +54,7 @@ class Occupations:
                     array=record.job.array,
                     site=placement.site,
                     partition=partition,
+                    reservation=self._reservation(placement, partition),
                     gpus_held=_held(record.job, gpus, hardware),
                     nodes=nodes,
                     it_kw=it_kw(gpus, hardware.kw_per_gpu, record.job.load),
@@ -84,6 +86,11 @@ class Occupations:
             return None
         return start + longer[math.ceil(self.end_quantile * len(longer)) - 1] * timedelta(seconds=limit_s)
 
+    def _reservation(self, placement: Placement, partition: str) -> str | None:
+        """The one that the job runs in, while the fleet has it; then its GPUs are those of the partition again."""
+        known = {each.name for each in self.fleet.reservations_at(placement.site, partition)}
+        return placement.reservation if placement.reservation in known else None
+
     def _hardware_of(self, site_id: str, name: str) -> Hardware | None:
         partitions = [each for site in self.fleet.sites if site.id == site_id for each in site.partitions]
         return next((self.hardware[each.hardware] for each in partitions if each.name == name), None)
@@ -94,11 +101,6 @@ def _held(job: Job, gpus: int, hardware: Hardware) -> int:
     if job.requires_confidential in {None, Confidentiality.NONE}:
         return hardware.gpus_held(gpus)
     return hardware.gpus_held(max(gpus, hardware.gpus_per_node))
-
-
-def limit_at_s(job: Job, hardware: str) -> int:
-    """The time limit on this kind of hardware."""
-    return math.ceil(job.time_limit_s * job.runtime_factors.get(hardware, 1.0))
 
 
 def month_of(now: datetime) -> datetime:

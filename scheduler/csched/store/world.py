@@ -15,7 +15,7 @@ from csched.placement.snapshots import assemble
 from csched.ports import CarbonSource, Clock, Policies
 from csched.store.attempts import Attempts
 from csched.store.job_rows import ALIVE
-from csched.store.occupations import Occupations, limit_at_s, month_of, summed
+from csched.store.occupations import Occupations, month_of, summed
 from csched.store.records import JobRecord
 from csched.store.repository import Repository
 
@@ -110,7 +110,9 @@ class StoreWorld:
             return {}
         verdicts = self.policies.screen(snapshot.jobs, snapshot.fleet, snapshot.now)
         excepted = [job for job in due[_MOST_EXPLAINED:] if any(verdict.exceptions for verdict in verdicts[job])]
-        return {job: options(snapshot, verdicts, plan, job) for job in [*due[:_MOST_EXPLAINED], *excepted]}
+        quotas = self.policies.quotas(snapshot)
+        asked = [*due[:_MOST_EXPLAINED], *excepted]
+        return {job: options(snapshot, verdicts, plan, job, quotas) for job in asked}
 
     def _occupations(self, alive: Sequence[JobRecord]) -> Occupations:
         users = {record.user for record in alive if record.user} if self.end_quantile is not None else set()
@@ -123,7 +125,7 @@ class StoreWorld:
         hardware = {(site.id, each.name): each.hardware for site in self.fleet.sites for each in site.partitions}
         return {
             placement.job: max(
-                limit_at_s(factored[placement.job], hardware[placement.site, partition])
+                factored[placement.job].limit_s_on(hardware[placement.site, partition])
                 for partition, _ in placement.parts
             )
             for placement in plan.placements
