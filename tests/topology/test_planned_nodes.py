@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from csched.domain.hardware import Hardware
 from csched.domain.plan import Explanation
 from csched.domain.snapshot import SolveBudget
 from csched.domain.verdict import ReasonCode
@@ -182,3 +183,22 @@ def test_the_check_finds_wrong_nodes(change, said):
     placements = tuple(placed.model_copy(update=change) if placed is other else placed for placed in plan.placements)
     found = faults(plan.model_copy(update={"placements": placements}), asked, None)
     assert any(said in fault for fault in found), found
+
+
+def test_slices_of_gpus_are_a_kind_of_hardware_of_their_own():
+    sliced = {
+        "key": "h100-1g.10gb",
+        "kw_per_gpu": 10.2 / 8 / 7,
+        "gpus_per_node": 56,
+        "nodes_per_domain": 1,
+        "nvlink_graph": "pcie",
+    }
+    parted = fleet(site(hardware="h100-1g.10gb", nodes=2))
+    parted = parted.model_copy(
+        update={"hardware": {**parted.hardware, "h100-1g.10gb": Hardware.model_validate(sliced)}}
+    )
+    plan = planned([job(name, gpus=gpus) for name, gpus in (("a", 1), ("b", 3), ("c", 56), ("d", 50))], parted)
+    assert {placed.start for placed in plan.placements} == {MONDAY}
+    held = Counter(node for placed in plan.placements for node in placed.nodes or ())
+    assert sorted(held.values()) == [1, 3], "small jobs share a node"
+    assert plan.placement_of["a"].kwh == pytest.approx(10.2 / 8 / 7)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from csched.cli.output import Output, output_options
+from csched.cli.parameters import DURATION_S
 from csched.report.rendering import Pairs, Rendered, Table
 
 if TYPE_CHECKING:
@@ -142,6 +143,54 @@ def calibrate(output: Output, file: Path, key: str, *, keep: bool) -> None:
         ("latency", f"{latency_us:.1f} us a step"),
     ]
     output.show(Rendered(document, [f"share {share:.4f}", f"latency_us {latency_us:.2f}"], [Pairs(rows)]))
+
+
+@command.command()
+@click.argument("snapshot_file", metavar="SNAPSHOT.json", type=_FILE)
+@click.option("--job", "job_id", required=True, metavar="ID", help="The waiting job that needs nodes.")
+@click.option("--movable", multiple=True, metavar="ID", help="A running job that can checkpoint; several times.")
+@click.option("--pause", type=DURATION_S, default="15m", show_default=True, help="What a checkpoint and restart take.")
+@output_options
+def defrag(output: Output, snapshot_file: Path, *, job_id: str, movable: tuple[str, ...], pause: int) -> None:
+    """Propose which running jobs would have to move so that a waiting one finds its nodes; nothing is moved.
+
+    \b
+    Example:
+      csched snapshot > now.json && csched topo defrag now.json --job 17 --movable 12 --movable 13
+    """
+    from csched.cli.documents import read_document
+    from csched.domain.snapshot import Snapshot
+    from csched.errors import InputError
+    from csched.placement.moves import proposals
+
+    snapshot = read_document(snapshot_file, Snapshot)
+    if job_id not in {job.job for job in snapshot.jobs} - set(snapshot.held):
+        raise InputError(f"no job `{job_id}` waits", hint="name one of `csched queue` that is not held")
+    found = proposals(snapshot, job_id, movable, pause)
+    document = [
+        {
+            "partition": each.room,
+            "nodes": each.nodes,
+            "moves": each.moves,
+            "gpu_hours": each.found.gpu_hours,
+            "carbon_kg": each.carbon_kg,
+            "fragmented_gpus_before": each.found.fragmentation_before,
+            "fragmented_gpus_after": each.found.fragmentation_after,
+        }
+        for each in found
+    ]
+    said = [
+        f"{each.room}: job {job_id} could start on {', '.join(each.nodes)} once {_moves(each.moves)}; that costs "
+        f"{each.found.gpu_hours:.3g} GPU-hours and {each.carbon_kg:.3g} kgCO2e, and leaves "
+        f"{each.found.fragmentation_after:.3g} GPUs in pieces instead of {each.found.fragmentation_before:.3g}"
+        for each in found
+    ]
+    nothing = "nothing to move: the job finds nodes without, or no moves of these jobs help"
+    output.show(Rendered({"job": job_id, "proposals": document}, [each.room for each in found], said or [nothing]))
+
+
+def _moves(moves: "dict[str, tuple[str, ...]]") -> str:
+    return " and ".join(f"{job} has moved to {', '.join(nodes)}" for job, nodes in moves.items())
 
 
 @command.command()

@@ -99,7 +99,7 @@ def _as_it_is(problem: Problem, column: int) -> packing.Room | None:
         return None
     kind, nodes = room.hardware, room.partition.node_count(room.hardware)
     empty = packing.Room.empty(kind, nodes, room.partition.spare_nodes_per_domain)
-    position_of = _positions(room.partition.name, kind, nodes)
+    position_of = positions_of(room)
     for held in problem.snapshot.running:
         if (held.site, held.partition) != (room.site.id, room.partition.name) or not _runs(held, problem):
             continue
@@ -122,9 +122,13 @@ def _runs(held: Occupation, problem: Problem) -> bool:
     return held.since is None or held.since <= problem.now
 
 
+def positions_of(room: Room) -> Mapping[str, tuple[int, int]]:
+    """Name of each node -> number of its domain, and its own there."""
+    return _positions(room.partition.name, room.hardware, room.partition.node_count(room.hardware))
+
+
 @lru_cache(maxsize=256)
 def _positions(partition: str, kind: Hardware, nodes: int) -> Mapping[str, tuple[int, int]]:
-    """Name of each node -> number of its domain, and its own there."""
     found = {}
     for number in range(nodes):
         domain, node = divmod(number, kind.nodes_per_domain)
