@@ -14,6 +14,7 @@ from csched.domain.site import Evidence, Fleet
 from csched.errors import InputError, Where
 from csched.formats.validation import did_you_mean, input_error
 from csched.formats.yaml_document import load_document
+from csched.topology.overbooking import refuse_overbooking
 
 T = TypeVar("T")
 
@@ -46,7 +47,8 @@ def hardware_of(fleet: Fleet) -> Mapping[str, Hardware]:
     """The hardware that the fleet's partitions name; its own `hardware:` section goes before the catalogue.
 
     Raises:
-        InputError: a partition names hardware that neither has, or an own entry is filed under another key.
+        InputError: a partition names hardware that neither has, or an own entry is filed under another key; or
+            reservations set more GPUs of a partition aside than that hardware has there.
     """
     known = {**shipped(), **_own(fleet)}
     named: dict[str, Hardware] = {}
@@ -60,6 +62,7 @@ def hardware_of(fleet: Fleet) -> Mapping[str, Hardware]:
                     where=Where(field=f"sites[{position}].partitions[{index}].hardware"),
                 )
             named[key] = known[key]
+    refuse_overbooking(fleet, named)
     return named
 
 
