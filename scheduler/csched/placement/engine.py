@@ -27,9 +27,10 @@ from csched.placement.standing import moves_kg, standing
 
 FEW_JOBS = 32
 """Up to here numpy has planned before the kernels are loaded; where they stay loaded it has not."""
-MOST_PROVEN_COLUMNS = 100_000
 PROOF_S_PER_WORK, MOST_PROOF_S = 0.01, 20.0
 """CP-SAT's deterministic seconds for a unit of work, and at most."""
+COLUMNS_PER_PROOF_S = 5_000
+"""With more starts for each of these seconds a proof is not begun: it would end in presolve."""
 NEARLY_ALL = 0.95
 """Of the time: a solver that stops at its limit stops a little before it."""
 LEAST_PROOF_S = 0.1
@@ -165,11 +166,11 @@ def _proven(problem: Problem, found: Solution, budget: SolveBudget, watch: Watch
     if cost - found.bound_kg <= SAME * abs(cost) or found.certificate is None:
         return found
     candidates = columns(oracle, prices_of(problem, found.certificate), found.bound_kg, cost)
-    if len(candidates.job) > MOST_PROVEN_COLUMNS or watch.left_s < LEAST_PROOF_S:
+    work = MOST_PROOF_S if budget.work is None else min(PROOF_S_PER_WORK * budget.work, MOST_PROOF_S)
+    if len(candidates.job) > COLUMNS_PER_PROOF_S * work or watch.left_s < LEAST_PROOF_S:
         return found
     from csched.placement.exact import prove  # loads the solver, which most commands and big instances never need
 
-    work = MOST_PROOF_S if budget.work is None else min(PROOF_S_PER_WORK * budget.work, MOST_PROOF_S)
     proof = prove(oracle, candidates, found.schedule, work=work, watch=watch, seed=budget.seed)
     watch.over(NEARLY_ALL)  # remembered where the clock ended the proof
     if proof is None:
