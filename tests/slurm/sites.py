@@ -102,6 +102,16 @@ class Federation:
                 extra_groups=[],
             )
 
+    def configure(self, site: str, **settings: object) -> None:
+        """What its agent, which is started anew, is told."""
+        file = self._agent(site) / "agent.yaml"
+        self.kill_agent(site)
+        file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), **settings}))
+        self.start_agent(site)
+
+    def config_of(self, site: str) -> Path:
+        return self._agent(site) / "agent.yaml"
+
     def kill_agent(self, site: str) -> None:
         self.agents[site].send_signal(signal.SIGKILL)
         self.agents[site].wait(30)
@@ -109,7 +119,16 @@ class Federation:
     def log_of(self, site: str) -> str:
         return (self._agent(site) / "agent.log").read_text()
 
-    def submit(self, site: str, body: str, *, user: str = "ada", name: str = "train", **more: object) -> int:
+    def submit(
+        self,
+        site: str,
+        body: str,
+        *,
+        user: str = "ada",
+        name: str = "train",
+        account: str | None = None,
+        **more: object,
+    ) -> int:
         """Hand in a job for the site; it is due at once."""
         job_id = self.app.submit(
             Job.model_validate(
@@ -117,6 +136,7 @@ class Federation:
             ),
             Script(body=f"#!/bin/bash\n{body}\n", work_dir="/", stdout="/dev/null"),
             name=name,
+            account=account,
         )
         self.place(job_id, site)
         return job_id

@@ -17,6 +17,7 @@ from csched_slurm.agent.core_client import CoreClient, require_safe
 from csched_slurm.agent.identities import IdentityMap, LocalUser, NoAccount
 from csched_slurm.agent.intake import Intake
 from csched_slurm.agent.journal import Journal
+from csched_slurm.agent.modes import Mode, Modes
 from csched_slurm.agent.script import wrapped
 from csched_slurm.agent.service import require_unprivileged
 from csched_slurm.agent.settings import read_settings
@@ -53,7 +54,7 @@ def intake(tmp_path: Path, a_person: None) -> Intake:
     }
     door = Door("essonne", "essonne", {key_id(KEY.public_key()): KEY.public_key()})
     table = IdentityMap(users, never=frozenset({"slurm", "root"}))
-    return Intake(door, Journal(tmp_path / "journal.db"), table, FixedClock(MONDAY))
+    return Intake(door, Journal(tmp_path / "journal.db"), table, FixedClock(MONDAY), Modes(mode=Mode.ENFORCE))
 
 
 def start(sequence: int = 1, **more: object) -> StartOrder:

@@ -47,8 +47,9 @@ class Intake:
                 self.journal.take(signed, order, cancelled, None)
 
     def _start(self, signed: SignedOrder, order: StartOrder) -> None:
-        if self.modes.of(order.job.account) is not Mode.ENFORCE:
-            why = f"site `{order.site}` is in {self.modes.of(order.job.account)} mode: nothing is submitted there"
+        mode = self.modes.of(self._charged(order))
+        if mode is not Mode.ENFORCE:
+            why = f"site `{order.site}` is in {mode} mode: nothing is submitted there"
             self.journal.take(signed, order, self._given_back(order, ReasonCode.SITE_UNAVAILABLE, why), None)
             return
         if order.job.script.adopted is not None:
@@ -60,6 +61,11 @@ class Intake:
             self.journal.take(signed, order, self._given_back(order, unfit.code, str(unfit)), None)
             return
         self.journal.take(signed, order, self._attempt(order, request.user), request)
+
+    def _charged(self, order: StartOrder) -> str | None:
+        """The account that pays for it, also where the job names none."""
+        who = self.identities.resolve(order.job.owner, order.job.account, None)
+        return order.job.account if isinstance(who, NoAccount) else who.account
 
     def _adopted(self, signed: SignedOrder, order: StartOrder, adopted: Adopted) -> None:
         """The job lies here already; only if it is its owner's still is it let go."""

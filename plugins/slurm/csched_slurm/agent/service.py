@@ -9,7 +9,8 @@ import os
 import pwd
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, Queue
@@ -23,6 +24,7 @@ from csched.errors import CschedError, Refused
 from csched.keys import read_trust
 from csched.ports import Clock
 from csched_slurm.agent.adoption import Adoption
+from csched_slurm.agent.attempt import Attempt
 from csched_slurm.agent.clerk import Clerk
 from csched_slurm.agent.core_client import CoreClient
 from csched_slurm.agent.intake import Intake
@@ -30,6 +32,7 @@ from csched_slurm.agent.journal import Journal
 from csched_slurm.agent.settings import AgentSettings, read_users
 from csched_slurm.agent.watch import Watch
 from csched_slurm.command_line import CommandLine
+from csched_slurm.looking_only import LookingOnly
 from csched_slurm.protocol.admission import Door
 from csched_slurm.protocol.messages import REPORTS_AT_ONCE, Alarm, OrderPage, ReportBatch, SiteFacts
 from csched_slurm.transport import Known, Transport
@@ -49,8 +52,13 @@ def require_unprivileged(slurm_user: str) -> None:
         )
 
 
-def transport_of(settings: AgentSettings) -> CommandLine:
-    """Slurm's commands; a job is submitted as its user by the one wrapper that sudo allows."""
+def transport_of(settings: AgentSettings) -> Transport:
+    """Slurm's commands; a job is submitted as its user by the one wrapper that sudo allows. None that changes anything
+    where the site is only looked at."""
+    if settings.how_far.only_looks:
+        return LookingOnly(
+            settings.cluster, settings.slurm_conf, programs=settings.programs, timeout_s=settings.command_timeout_s
+        )
 
     def run_as(user: str | None) -> list[str]:
         if user is None:
@@ -209,6 +217,26 @@ class _Every:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + self.seconds
             self.work()
+
+
+@contextmanager
+def journal_left_by(settings: AgentSettings) -> Iterator[tuple[Attempt, ...]]:
+    """What an agent that has ended left undone; nothing where its folder is gone.
+
+    Raises:
+        Refused: it works still.
+    """
+    file = settings.state / "journal.db"
+    if not file.exists():
+        yield ()
+        return
+    lock = _only_one(settings.state)
+    try:
+        journal = Journal(file)
+        yield journal.alive()
+        journal.close()
+    finally:
+        os.close(lock)
 
 
 def _only_one(state: Path) -> int:
