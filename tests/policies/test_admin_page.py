@@ -22,7 +22,7 @@ def steps() -> list[list[str]]:
 
 def test_the_story_tells_of_every_step() -> None:
     told = [" ".join(step[:3]) for step in steps() if step[0] == "csched"]
-    for command in ("check", "test", "explain", "diff", "keygen", "sign", "verify"):
+    for command in ("check", "test", "explain", "audit", "diff", "keygen", "sign", "verify"):
         assert any(step.startswith(f"csched policy {command}") for step in told), command
 
 
@@ -30,6 +30,7 @@ def test_its_commands_do_what_they_say(tmp_path: Path, monkeypatch: pytest.Monke
     for name in ("policies", "traces"):
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CSCHED_HOME", str(tmp_path / "home"))
     said = []
     for step in steps():
         if step[0] == "mkdir":

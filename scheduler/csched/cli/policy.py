@@ -9,6 +9,7 @@ import click
 
 from csched.cli.output import Output, output_options
 from csched.cli.parameters import INSTANT
+from csched.cli.policy_audit import audit, audit_document, audit_lines
 from csched.cli.policy_diff import diff
 from csched.cli.policy_signing import keygen, sign, verify
 from csched.clock import SystemClock
@@ -36,11 +37,12 @@ def command() -> None:
     csched policy test policies/library
     csched policy diff policies/library my-policies --jobs traces/jobs/demo.csv --fleet traces/fleets/demo.yaml
     csched policy explain --job traces/jobs/demo.csv --fleet traces/fleets/demo.yaml
+    csched policy audit my-policies --since 30d
     csched policy sign my-policies --key policy.key
     """
 
 
-for subcommand in (diff, keygen, sign, verify):
+for subcommand in (audit, diff, keygen, sign, verify):
     command.add_command(subcommand)
 
 
@@ -135,13 +137,14 @@ def explain(output: Output, *, jobs_file: Path, fleet_file: Path, folder: Path |
     """Say for each job, site and clause what was seen and what is needed. Looks at policy alone."""
     from csched.formats.jobs import read_jobs
     from csched.shipped import policy_library
+    from csched_policies.auditing import audited
 
     jobs = read_jobs(jobs_file)
     policies, fleet = _load(folder or policy_library(), fleet_file)
     if fleet is None:
         raise AssertionError(fleet_file)
     verdicts = policies.screen(jobs, fleet, now or SystemClock().now())
-    audit = _audit([verdict for job in jobs for verdict in verdicts[job.job]])
+    would_refuse = audited(verdicts, {})
     document = {
         "digest": policies.digest,
         "jobs": [
@@ -153,15 +156,11 @@ def explain(output: Output, *, jobs_file: Path, fleet_file: Path, folder: Path |
             }
             for job in jobs
         ],
-        "audit": audit,
+        "audit": audit_document(would_refuse),
     }
     rows = [row for job in jobs for row in _job_rows(job.job, verdicts[job.job])]
     views: list[Table | str] = [Table(("JOB", "SITE", "VERDICT", "WHY"), rows)]
-    views += [
-        f"rule {told['rule']} only reports; enforced, it would refuse "
-        f"{told['refused']} of {told['decisions']} decisions, because of {', '.join(told['clauses'])}"
-        for told in audit
-    ]
+    views += audit_lines(would_refuse)
     lines = (f"{job.job} {verdict.site}" for job in jobs for verdict in verdicts[job.job] if verdict.allowed)
     output.show(Rendered(document, lines, views))
 
@@ -238,21 +237,6 @@ def _ranking(row: Sequence[SiteVerdict]) -> list[str]:
     if not any(verdict.preferences for verdict in allowed):
         return []
     return [verdict.site for verdict in sorted(allowed, key=lambda verdict: -verdict.points)]
-
-
-def _audit(verdicts: Sequence[SiteVerdict]) -> list[dict[str, Any]]:
-    """What rules that only advise or audit would refuse: by rule, of how many jobs at sites, because of what."""
-    refused: dict[str, list[set[str]]] = {}
-    for verdict in verdicts:
-        by_rule: dict[str, set[str]] = {}
-        for reason in verdict.advice:
-            by_rule.setdefault(str(reason.rule), set()).add(str(reason.clause))
-        for rule, clauses in by_rule.items():
-            refused.setdefault(rule, []).append(clauses)
-    return [
-        {"rule": rule, "refused": len(each), "decisions": len(verdicts), "clauses": sorted(set().union(*each))}
-        for rule, each in sorted(refused.items())
-    ]
 
 
 def _rows(job: str, verdict: SiteVerdict) -> Iterator[tuple[str, str, str, str]]:

@@ -1,23 +1,20 @@
 """csched policy diff: what another set of rules would change, for the jobs of a file or those of the last days."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from csched.cli.output import Output, output_options
-from csched.cli.parameters import DURATION_S, INSTANT
+from csched.cli.parameters import INSTANT
+from csched.cli.policy_jobs import judged_jobs, judged_jobs_options
 from csched.clock import SystemClock
-from csched.errors import UsageError
 from csched.report.rendering import Rendered, Table
 from csched.report.words import iso, listed
 
 if TYPE_CHECKING:
-    from csched.domain.job import Job
-    from csched.domain.site import Fleet
     from csched_policies.difference import Cause, ChangedClass, Difference, SiteChange
     from csched_policies.share_changes import Bound, ShareChange
 
@@ -28,9 +25,7 @@ _SHOWN_CLASSES = 30
 @click.command()
 @click.argument("old", metavar="OLD", type=_PATH)
 @click.argument("new", metavar="NEW", type=_PATH)
-@click.option("--jobs", "jobs_file", metavar="JOBS", type=_PATH, help="A jobs file: each of its jobs is judged twice.")
-@click.option("--since", "since_s", metavar="30d", type=DURATION_S, help="Instead: jobs handed in since then, at most.")
-@click.option("--fleet", "fleet_file", type=_PATH, help="Fleet file; with --since, default: that of the settings.")
+@judged_jobs_options
 @click.option("--now", type=INSTANT, help="Judge as of this instant; default: the present.")
 @output_options
 def diff(
@@ -56,42 +51,12 @@ def diff(
     from csched_policies.difference import compare
     from csched_policies.load import load_policies
 
-    jobs, fleet = _jobs_and_fleet(output, jobs_file, since_s, fleet_file)
+    judged = judged_jobs(output, jobs_file, since_s, fleet_file)
     with output.working("comparing"):
-        before, after = load_policies(old, fleet), load_policies(new, fleet)
-        found = compare(before, after, jobs, fleet, now or SystemClock().now())
+        before, after = load_policies(old, judged.fleet), load_policies(new, judged.fleet)
+        found = compare(before, after, judged.jobs, judged.fleet, now or SystemClock().now())
     document = {"digest_before": before.digest, "digest_after": after.digest, **_document(found)}
     output.show(Rendered(document, found.changed, _view(found)))
-
-
-def _jobs_and_fleet(
-    output: Output, jobs_file: Path | None, since_s: int | None, fleet_file: Path | None
-) -> "tuple[Sequence[Job], Fleet]":
-    from csched.formats.fleet import read_fleet
-    from csched.formats.jobs import read_jobs
-
-    if (jobs_file is None) == (since_s is None):
-        raise UsageError("give the jobs by one of --jobs and --since", hint="--jobs FILE, or --since 30d")
-    if jobs_file is not None:
-        if fleet_file is None:
-            raise UsageError("--jobs needs --fleet", hint="name the fleet that the jobs are judged at")
-        return read_jobs(jobs_file), read_fleet(fleet_file)
-    return _submitted(output, timedelta(seconds=since_s or 0), fleet_file)
-
-
-def _submitted(output: Output, past: timedelta, fleet_file: Path | None) -> "tuple[Sequence[Job], Fleet]":
-    """The newest jobs that were handed in since; the store answers with so many at most."""
-    from csched.app import open_app
-    from csched.formats.fleet import read_fleet
-    from csched.store.part import MOST_ROWS
-
-    with closing(open_app()) as app:
-        since = app.clock.now() - past
-        records = app.store.jobs(submitted_from=since, newest_first=True, limit=MOST_ROWS)
-        if len(records) == MOST_ROWS:
-            output.remark(f"only the newest {MOST_ROWS} jobs are judged")
-        fleet = read_fleet(fleet_file) if fleet_file else app.fleet
-        return [record.job for record in reversed(records)], fleet
 
 
 def _document(found: "Difference") -> dict[str, object]:
