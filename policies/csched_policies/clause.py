@@ -52,11 +52,14 @@ class Clause:
         return COMPARE[self.operator](seen, self.operand, sight)
 
     def closed_hours(self, sight: Sight) -> tuple[ClosedHours, float, float] | None:
-        """Hours that are refused to something which begins so many seconds before the start and lasts so long."""
-        lead_s = sight.fact(self.attribute.fact)
-        if not isinstance(self.operand, ClosedHours) or lead_s is None:
+        """Hours that are refused to something which begins so many seconds before the start and lasts so long.
+
+        Where it is known when that begins: where the clause `holds`.
+        """
+        if not isinstance(self.operand, ClosedHours):
             return None
-        return self.operand, float(lead_s), float(lead_s) if self.path == "transfer.hours" else 0.0
+        lead_s = float(sight.fact(self.attribute.fact))
+        return self.operand, lead_s, lead_s if self.path == "transfer.hours" else 0.0
 
     def asks(self, facts: Facts) -> str:
         """`needed` with what a reference stands for here: `one of FR, @tenant.country (DE)`."""

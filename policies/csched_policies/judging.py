@@ -107,9 +107,8 @@ def changes(rules: Sequence[Rule], groups: Groups, sites: Sequence[Site]) -> set
     """Every instant at which an answer can change: a certificate or a member of a group begins or ends."""
     clauses = [clause for rule in rules for clause in rule.clauses]
     instants = groups.instants({name for clause in clauses for name in clause.group_names})
-    if any(clause.path == "site.certs" for clause in clauses):
-        for certificate in (certificate for site in sites for certificate in site.certs or ()):
-            instants |= {instant for instant in (certificate.valid_from, certificate.valid_until) if instant}
+    for certificate in (certificate for site in sites for certificate in site.certs or ()):
+        instants |= {instant for instant in (certificate.valid_from, certificate.valid_until) if instant}
     return instants
 
 

@@ -89,3 +89,17 @@ def test_of_several_bounds_the_first_holds() -> None:
     assert found.latest_end == END
     assert found.latest_end_reason is not None
     assert found.latest_end_reason.rule == "ens"
+
+
+def test_what_is_missing_is_named() -> None:
+    (reason,) = judged("scheme: hds", [{"scheme": "hds"}]).denials
+    assert reason.message.startswith("part of site.certs is not known, and rule r needs site.certs to be ")
+    (reason,) = judged("scheme: hds", None).denials
+    assert reason.message.startswith("site.certs is not known, and rule r needs site.certs to be ")
+
+
+def test_a_table_made_as_a_certificate_begins_does_not_speak_of_the_time_before() -> None:
+    held = fleet([{"certs": [{"scheme": "hds", "valid_from": NOW, "valid_until": END}]}])
+    kept, one = load_sources({"r.yaml": RULE % "scheme: hds"}), job({"job": "j", "gpus": 1, "time_limit_s": 60})
+    assert kept.screen([one], held, NOW)["j"][0].allowed
+    assert not kept.screen([one], held, NOW - timedelta(seconds=1))["j"][0].allowed

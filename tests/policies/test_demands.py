@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from policy_strategies import DEMANDS, NOW, TENANTS, fleet, job, jobs, links, policies, rule_sets, sites, sources
 
 from csched.domain.verdict import ReasonCode
+from csched_policies.demands import demands
 from csched_policies.load import load_sources
 from csched_policies.second_look import SecondLook
 
@@ -159,3 +160,8 @@ def test_job_dataset_tenant_and_site_rules_together_allow_only_what_each_allows(
         assert with_demands.allowed == all(verdict.allowed for verdict in alone)
         if with_data.allowed and dataset["egress"] == "forbidden":
             assert where.sites[index].id == (dataset["home_site"] or columns["data_site"])
+
+
+def test_who_says_nothing_asks_for_nothing() -> None:
+    assert demands({}) == ()
+    assert demands({"job.requires.tenancy": "shared", "job.requires.confidential": "none"}) == ()

@@ -10,6 +10,7 @@ from csched import shipped
 from csched.domain.base import ISO_COUNTRIES
 from csched.domain.verdict import ReasonCode, SiteVerdict
 from csched_policies.load import load_policies, load_sources
+from csched_policies.operators import Countries
 from csched_policies.vocabulary import Law
 
 RULE = """\
@@ -134,3 +135,35 @@ def test_a_rule_for_a_dated_group_already_binds_jobs_that_may_run_into_it() -> N
     assert allowed("oslo", before)
     assert not allowed("bath", before)
     assert allowed("bath", after)
+
+
+def test_a_list_of_countries_reads_no_more_than_decides_what_it_means() -> None:
+    covered = {"site.operator.adequacy"}
+    assert Countries(frozenset({"FR"})).reads == set()
+    assert Countries(frozenset(), groups=("EEA",)).reads == covered
+    assert Countries(frozenset(), by_law=("adequate",)).reads == covered | {"data.law"}
+    assert Countries(frozenset(), facts=("tenant.country",)).reads == {"tenant.country"}
+
+
+@pytest.mark.parametrize(("country", "allowed"), [("FR", True), ("DE", True), ("NO", False)])
+def test_a_contract_names_several_countries(country: str, allowed: bool) -> None:
+    """`@tenant.contract_locations` stands for each of them, as `@tenant.country` does for one."""
+    text = RULE_OF_CONTRACT % "'@tenant.contract_locations'"
+    loaded = load_sources({"r.yaml": text, "facts/tenants.yaml": "acme: {contract_locations: [FR, DE]}"})
+    one = job({"job": "j", "gpus": 1, "time_limit_s": 60, "tenant": "acme"})
+    verdict = loaded.screen([one], fleet([{"country": country}]), datetime(2026, 11, 22, tzinfo=UTC))["j"][0]
+    assert verdict.allowed == allowed
+    words = f"site.country is {country}, and rule r needs one of @tenant.contract_locations (FR DE)"
+    assert [reason.message for reason in verdict.denials] == ([] if allowed else [words])
+
+
+RULE_OF_CONTRACT = """\
+id: r
+version: 1
+because: a contract
+owner: dpo@example.eu
+review_by: 2027-05-01
+enforce: hard
+mode: enforce
+require: {site.country: {in: [%s]}}
+"""

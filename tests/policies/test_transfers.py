@@ -6,6 +6,7 @@ import pytest
 from policy_strategies import GROUPS, NOW, fleet, job, policies
 
 from csched.domain.site import Evidence
+from csched_policies.cases import run_cases
 from csched_policies.second_look import SecondLook
 
 HEAD = {"version": 1, "because": "a contract", "owner": "dpo@example.eu", "review_by": "2027-05-01"}
@@ -201,3 +202,18 @@ def test_a_rule_binds_where_the_law_recognises_countries_that_nobody_lists() -> 
     verdict = loaded.screen([one], fleet(PLACES, LINKS), NOW)["j"][1]
     assert [(r.code, r.clause) for r in verdict.denials] == [("PolicyUnknownFact", "transfer.from_country")]
     assert verdict.denials[0].message.startswith("part of transfer.from_country is not known")
+
+
+def test_of_data_that_is_nobody_knows_where_no_fact_is_known_but_that_it_may_move() -> None:
+    nowhere = {"data_gb": 450.0}
+    assert answers({"transfer.size_gb": {"ge": 1}}, nowhere) == [[UNKNOWN]] * 4
+    spoken_of = answers({"site.country": {"not_in": ["US"]}}, nowhere, {"transfer.size_gb": {"ge": 1}})
+    assert spoken_of == [[UNKNOWN]] * 4
+
+
+def test_of_data_that_is_nobody_knows_how_much_no_fact_is_known_but_that_it_may_move() -> None:
+    """A case states facts one by one; a job's file always says how much."""
+    case = {"job": {"data.site": "s0"}, "site": {"country": "DE"}, "expect": "deny", "clause": "transfer.from_country"}
+    loaded = policies([rule({"transfer.from_country": {"not_in": ["US"]}}, tests=[case])])
+    (outcome,) = run_cases(loaded, None, NOW)
+    assert outcome.passed, outcome
