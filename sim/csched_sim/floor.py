@@ -67,6 +67,8 @@ class Floor:
     """Told of each job that is through."""
     lost: Callable[[TraceJob, Desk], None] | None = None
     """Told of each job whose node failed; null puts it back into the same queue."""
+    sigma_of: Callable[[str], float] = lambda _job: 1.0
+    """Told of a job that is through, says how much longer each of its steps took than on the best shape."""
     open_jobs: int = 1
     """Jobs not yet through, and one for the submissions still to come: when 0, nothing more need befall."""
     progress: dict[str, Progress] = field(default_factory=dict)
@@ -171,9 +173,16 @@ class Floor:
         self.open_jobs -= 1
         first_s = stretches[0].start_s if stretches else start_s
         broken = stretches if len(stretches) > 1 else ()
-        self.outcome.runs.append(Run(traced, desk.berth, first_s, now_s, broken=broken))
+        self._keep(Run(traced, desk.berth, first_s, now_s, self.sigma_of(traced.job.job), broken))
+        self.progress.pop(traced.job.job, None)
         self.setting.progress(1)
         self.ended(traced)
+
+    def _keep(self, run: Run) -> None:
+        if self.setting.sink is None:
+            self.outcome.runs.append(run)
+        else:
+            self.setting.sink(run)
 
     def _reopen(self, site: str) -> None:
         for desk in self.desks.values():

@@ -1,7 +1,7 @@
 """What a simulation leaves in its folder."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from csched.errors import InputError, Where
+from csched_sim.accounts import Accounts
+from csched_sim.outcome import NeverRan, Run
 from csched_sim.play import Played
 from csched_sim.plots import plots
 from csched_sim.report import report_html
-from csched_sim.simulation import StrategyResult
 from csched_sim.summary import summary, timing
 from csched_sim.traces.trace import TraceJob
 
@@ -109,14 +110,16 @@ JOBS_SCHEMA = pa.schema(
 def _write_jobs(played: Played, path: Path) -> None:
     with pq.ParquetWriter(path, JOBS_SCHEMA) as writer:
         for result in played.simulation.results:
-            writer.write_table(pa.Table.from_pylist([*_ran(result), *_never_ran(result)], schema=JOBS_SCHEMA))
+            ran = run_rows(result.name, result.outcome.runs, result.accounts)
+            never_ran = never_ran_rows(result.name, result.outcome.never_ran)
+            writer.write_table(pa.Table.from_pylist([*ran, *never_ran], schema=JOBS_SCHEMA))
 
 
-def _ran(result: StrategyResult) -> Iterator[dict[str, object]]:
-    accounts = result.accounts
-    for index, run in enumerate(result.outcome.runs):
+def run_rows(strategy: str, runs: Sequence[Run], accounts: Accounts) -> Iterator[dict[str, object]]:
+    """A row of jobs.parquet for each run."""
+    for index, run in enumerate(runs):
         yield {
-            **_asked(run.traced, result.name),
+            **_asked(run.traced, strategy),
             "state": "COMPLETED",
             "site": run.berth.site.id,
             "partition": run.berth.partition.name,
@@ -132,9 +135,10 @@ def _ran(result: StrategyResult) -> Iterator[dict[str, object]]:
         }
 
 
-def _never_ran(result: StrategyResult) -> Iterator[dict[str, object]]:
-    for never in result.outcome.never_ran:
-        yield {**_asked(never.traced, result.name), "state": "PENDING", "why": never.why}
+def never_ran_rows(strategy: str, never_ran: Sequence[NeverRan]) -> Iterator[dict[str, object]]:
+    """A row of jobs.parquet for each job without a run."""
+    for never in never_ran:
+        yield {**_asked(never.traced, strategy), "state": "PENDING", "why": never.why}
 
 
 def _asked(traced: TraceJob, strategy: str) -> dict[str, object]:

@@ -44,14 +44,16 @@ class SimulatedWorld:
     def __init__(self, setting: Setting, start_s: int) -> None:
         self.setting = setting
         self.calendar = Calendar(start_s)
-        self.floor = Floor(setting, easy, self.calendar, ended=self._ended, lost=self._lost)
+        self._sigma: dict[str, float] = {}
+        self.floor = Floor(
+            setting, easy, self.calendar, ended=self._ended, lost=self._lost, sigma_of=self._sigma.__getitem__
+        )
         self._grid_s = start_s
         self._budget = SolveBudget(seconds=None, work=setting.work, seed=setting.seed, resident=True)
         self._pending: dict[str, TraceJob] = {}
         self._sent: dict[str, tuple[TraceJob, Placement]] = {}
         self._announced = Announcements(setting)
         self._reasons: dict[str, str] = {}
-        self._sigma: dict[str, float] = {}
         self._known: dict[tuple[str, int], Occupation] = {}
         self._decisions = 0
         self._changed = False
@@ -126,7 +128,6 @@ class SimulatedWorld:
         """What became of the trace, once nothing more can happen."""
         outcome = self.floor.outcome
         outcome.decisions = self._decisions
-        outcome.runs = [run._replace(sigma=self._sigma[run.traced.job.job]) for run in outcome.runs]
         for name, traced in self._pending.items():
             outcome.never_ran.append(NeverRan(traced, self._reasons.get(name, "it was never planned")))
             self.setting.progress(1)
@@ -171,6 +172,7 @@ class SimulatedWorld:
     def _ended(self, traced: TraceJob) -> None:
         """More room betters no plan in which nobody competed for it."""
         _, placement = self._sent.pop(traced.job.job)
+        del self._sigma[traced.job.job]
         if not self._pending:
             return
         now_s, berth = self.calendar.now_s, self.setting.berth(placement.site, placement.partition)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from csched.clock import epoch_s
 from csched.domain.hardware import Hardware
@@ -12,6 +13,9 @@ from csched.ports import CarbonSource, Policies
 from csched_sim.conditions import UNDISTURBED, Conditions
 from csched_sim.skies import Skies
 from csched_sim.traces.trace import TraceJob
+
+if TYPE_CHECKING:
+    from csched_sim.outcome import Run
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Setting:
     world: Conditions = UNDISTURBED
     progress: Callable[[int], None] = lambda _ended: None
     """Told how many more jobs are done with."""
+    sink: "Callable[[Run], None] | None" = None
+    """Takes each run as it ends, where they are too many to be kept; null keeps them in the outcome."""
 
     @cached_property
     def berths(self) -> dict[str, tuple[Berth, ...]]:
