@@ -75,7 +75,7 @@ def test_what_is_installed_is_never_overwritten_and_begins_by_looking(tmp_path: 
     there.write_text("users: {ada: {local: alice, opted_in: true}}\n")
     csched(*words, f"--root={tmp_path}")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [there]
-    said = csched(*words, f"--root={tmp_path}", "--write")
+    said = csched(*words, f"--root={tmp_path}", "--write", "--json")
     assert f"{there}: there already, differs, left alone" in said
     assert "ada" in there.read_text()
     assert "mode: observe" in (tmp_path / "etc/csched/agent.yaml").read_text()
@@ -83,8 +83,9 @@ def test_what_is_installed_is_never_overwritten_and_begins_by_looking(tmp_path: 
     assert BEGIN in script.read_text()
     before = {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
     script.write_text("-- the site's own\nreturn slurm.SUCCESS\n")
-    said = csched(*words, f"--root={tmp_path}", "--write")
-    assert BEGIN in said, "its admin is told the lines"
+    said = csched(*words, f"--root={tmp_path}", "--write", "--json")
+    assert "put the lines of csched_lines.lua before its last" in said
+    assert script.with_name("csched_lines.lua").read_text().startswith(BEGIN)
     assert script.read_text() == "-- the site's own\nreturn slurm.SUCCESS\n"
     assert {path: path.read_text() for path in before if path != script} == {
         path: text for path, text in before.items() if path != script

@@ -10,6 +10,8 @@ from csched import shipped
 from csched_slurm.gate import BEGIN, GateTable, snippet, without_snippet
 
 GATE: Final = "csched_gate.lua"
+LINES: Final = "csched_lines.lua"
+"""What the site's own script needs, to be put there by its admin."""
 SCRIPT: Final = "job_submit.lua"
 _NO_SCRIPT: Final = "return slurm.SUCCESS\n"
 
@@ -44,6 +46,7 @@ class Site:
             Wanted(self._at("/usr/libexec/csched/submit"), (shipped_files / "libexec/submit").read_text(), 0o755),
             Wanted(self._at("/etc/sudoers.d/csched"), (shipped_files / "sudoers/csched").read_text(), 0o440),
             Wanted(self._at(self._gate), (shipped_files / "gate" / GATE).read_text(), 0o644),
+            Wanted(self.script.with_name(LINES), self.lines_for_script, 0o644),
         ]
 
     @property
@@ -102,9 +105,7 @@ def _install_script(site: Site, *, write: bool) -> str:
         return f"{site.script}: {'written' if write else 'would be written'}"
     if BEGIN in site.script.read_text():
         return f"{site.script}: has csched's lines already"
-    return (
-        f"{site.script}: there already, left alone; put these lines before its last `return`:\n{site.lines_for_script}"
-    )
+    return f"{site.script}: there already, left alone; put the lines of {LINES} before its last `return`"
 
 
 def remove(script: Path, others: list[Path]) -> list[str]:

@@ -148,14 +148,14 @@ def eject(output: Output, config_file: Path, root: Path) -> None:
     from csched_slurm.agent.settings import read_settings
     from csched_slurm.command_line import CommandLine
     from csched_slurm.ejecting import let_go
-    from csched_slurm.site_files import GATE, SCRIPT, remove
+    from csched_slurm.site_files import GATE, LINES, SCRIPT, remove
     from csched_slurm.transport import Failed
 
     settings = read_settings(config_file)
     beside = settings.slurm_conf.with_name
     hooks = [Path("/etc/sudoers.d/csched"), Path("/usr/libexec/csched/submit")]
     with journal_left_by(settings) as attempts:
-        said = remove(beside(SCRIPT), [beside(GATE), *(root / hook.relative_to("/") for hook in hooks)])
+        said = remove(beside(SCRIPT), [beside(GATE), beside(LINES), *(root / hook.relative_to("/") for hook in hooks)])
         cluster = CommandLine(settings.cluster, settings.slurm_conf, programs=settings.programs)
         answer = let_go(cluster, attempts)
     if isinstance(answer, Failed):
