@@ -5,44 +5,34 @@ YAML. It is slow and simple: no table, no classes of jobs, one comparison after 
 which anything can change. What it cannot read, it objects to.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
-from csched.clock import format_instant, parse_instant
+from csched.clock import format_instant
 from csched.domain.job import Job
 from csched.domain.site import Fleet
 from csched.formats.yaml_document import load_documents
+from csched_policies.second_look_answers import (
+    CLASSES,
+    COMPARE,
+    NO,
+    ORDERED,
+    UNKNOWN,
+    VOID,
+    YES,
+    all_of,
+    any_of,
+    approved,
+    in_force,
+    instant,
+    instants,
+    said,
+    shows,
+)
+from csched_policies.second_look_facts import PRESUMED, SAME, ends_of, is_lapsed, own_demands, site_fact
 from csched_policies.second_look_way import Way, touches
-
-YES, NO, UNKNOWN = "yes", "no", "unknown"
-
-CLASSES: Final = ("public", "internal", "personal", "special", "health")
-ORDERED: Final = {
-    "data.class": CLASSES,
-    "data.egress": ("forbidden", "eea", "adequacy", "any"),
-    "job.requires.confidential": ("none", "cpu", "gpu"),
-    "job.requires.tenancy": ("shared", "exclusive_node", "exclusive_partition"),
-    "outputs.export": ("none", "EU27", "EEA", "any"),
-}
-SAME: Final = {"data.home_site": "data.site", "data.size_gb": "data.gb", "job.outputs.kind": "outputs.kind"}
-PRESUMED: Final = {
-    "job.requires.confidential": "none",
-    "job.requires.tenancy": "shared",
-    "job.requires.min_seal": 0,
-    "job.requires.min_ual": 0,
-    "outputs.inherit_class": True,
-}
-VOID = "void"
-"""Asked of a transfer, where nothing is moved."""
-LEVELS: Final = {
-    "ens": ("basica", "media", "alta"),
-    "eucs": ("basic", "substantial", "high"),
-    "gaiax": ("standard", "l1", "l2", "l3"),
-}
-SEAL_PER_CENT: Final = dict(zip((f"sov-{n}" for n in range(1, 9)), (15, 10, 10, 15, 20, 15, 10, 5), strict=True))
-_DATES: Final = frozenset({"valid_from", "valid_until", "expires", "on"})
 
 
 @dataclass(frozen=True)
@@ -74,7 +64,7 @@ class SecondLook:
             for document in load_documents(text, name):
                 self._sort_in(name, document.data)
         dated = (self._groups, self._exceptions)
-        self._turns = sorted({instant for part in dated for instant in _instants(part)})
+        self._turns = sorted({instant for part in dated for instant in instants(part)})
 
     def _sort_in(self, name: str, written: Any) -> None:
         folder = name.partition("/")[0] if "/" in name else ""
@@ -97,9 +87,9 @@ class SecondLook:
         if index is None:
             return (f"the fleet has no site {site}",)
         plain = fleet.model_dump(mode="json")
-        place, ends = plain["sites"][index], _ends(fleet, f"sites[{index}]")
+        place, ends = plain["sites"][index], ends_of(fleet, f"sites[{index}]")
         of_fleet = [(path, told.valid_until) for path, told in fleet.evidence.items() if told.valid_until is not None]
-        turns = {*self._turns, *_instants(place), *(end for _, end in of_fleet)}
+        turns = {*self._turns, *instants(place), *(end for _, end in of_fleet)}
         ways = [(told, Way(told, place, plain)) for told in self._inputs(job.model_dump(mode="json"))]
         found: dict[str, None] = {}
         for at in (start, *sorted(turn for turn in turns if start < turn < end)):
@@ -165,7 +155,7 @@ class SecondLook:
                 yield {**told, **of_data, "data_restricted": mark}
 
     def _at(self, scene: _Scene) -> Iterator[str]:
-        for asker, path, test in _own_demands(scene.job):
+        for asker, path, test in own_demands(scene.job):
             if self._answer(path, test, scene) not in {YES, VOID}:
                 yield f"{asker} is not given {path} at {format_instant(scene.at)}"
         for rule in self._rules:
@@ -200,7 +190,7 @@ class SecondLook:
             each["rule"]["id"] == rule["id"]
             and each["rule"]["version"] == rule["version"]
             and scene.site["id"] in each["sites"]
-            and _approved(each) <= scene.at < _instant(each["expires"])
+            and approved(each) <= scene.at < instant(each["expires"])
             and all(self._answer(path, test, scene) == YES for path, test in each["whom"].items())
             for each in self._exceptions
         )
@@ -214,39 +204,39 @@ class SecondLook:
         if path == "tenant.gpu_hours":
             return YES  # a share is one of all the tenant's jobs, and no single one breaks it
         if "tz" in test:
-            return _said(_open(path, test, float(seen), scene.start))
-        return _and(self._compare(path, operator, seen, operand, scene) for operator, operand in test.items())
+            return said(_open(path, test, float(seen), scene.start))
+        return all_of(self._compare(path, operator, seen, operand, scene) for operator, operand in test.items())
 
     def _compare(self, path: str, operator: str, seen: Any, operand: Any, scene: _Scene) -> str:
         if operator in {"in", "not_in", "subset", "disjoint"}:
             wanted = operator in {"in", "subset"}
             values = seen if isinstance(seen, list) else [seen]
-            return _and(self._among(value, operand, scene, wanted=wanted) for value in values)
+            return all_of(self._among(value, operand, scene, wanted=wanted) for value in values)
         if operator == "has":
-            return _or(_shows(each, operand, scene.at) for each in seen if each["scheme"] == operand["scheme"])
+            return any_of(shows(each, operand, scene.at) for each in seen if each["scheme"] == operand["scheme"])
         if path in ORDERED and operator in {"at_least", "at_most"}:
             seen, operand = ORDERED[path].index(seen), ORDERED[path].index(operand)
-        compare = _ORDERS.get(operator)
-        return UNKNOWN if compare is None else _said(compare(seen, operand))
+        compare = COMPARE.get(operator)
+        return UNKNOWN if compare is None else said(compare(seen, operand))
 
     def _among(self, value: str, operand: Sequence[str], scene: _Scene, *, wanted: bool) -> str:
         """Whether a value is (or, not `wanted`, is not) among the operand."""
-        inside = _or(self._is(value, item, scene, doubtful=not wanted) for item in operand)
+        inside = any_of(self._is(value, item, scene, doubtful=not wanted) for item in operand)
         return inside if wanted else {YES: NO, NO: YES, UNKNOWN: UNKNOWN}[inside]
 
     def _is(self, value: str, item: str, scene: _Scene, *, doubtful: bool) -> str:
         """`doubtful`: whether a member counts whose condition nobody knows to hold."""
         if not item.startswith("@"):
-            return _said(value == item)
+            return said(value == item)
         name = item[1:]
         if name in {"tenant.country", "tenant.contract_locations"}:
             meant = self._fact(name, scene)
-            return UNKNOWN if meant is None else _said(value in meant if isinstance(meant, list) else value == meant)
+            return UNKNOWN if meant is None else said(value in meant if isinstance(meant, list) else value == meant)
         if name.endswith("(data.law)"):
             family, laws = name.removesuffix("(data.law)"), self._fact("data.law", scene)
             if not laws:
                 return UNKNOWN
-            return _and(self._member(value, f"{family}({law})", scene, doubtful=doubtful) for law in laws)
+            return all_of(self._member(value, f"{family}({law})", scene, doubtful=doubtful) for law in laws)
         return self._member(value, name, scene, doubtful=doubtful)
 
     def _member(self, country: str, group: str, scene: _Scene, *, doubtful: bool) -> str:
@@ -255,7 +245,7 @@ class SecondLook:
         covered = self._fact("site.operator.adequacy", scene)
         for listed in self._groups[group]:
             member = {"country": listed} if isinstance(listed, str) else listed
-            if member["country"] != country or not _in_force(member, scene.at):
+            if member["country"] != country or not in_force(member, scene.at):
                 continue
             condition = member.get("condition")
             if condition is None or condition in (covered or ()) or (doubtful and covered is None):
@@ -271,7 +261,7 @@ class SecondLook:
         if room in {"transfer", "path"}:
             return scene.way.fact(path, scene.lapsed_in_fleet)
         if room == "site":
-            return None if _is_lapsed(name, scene.lapsed) else _site_fact(name, scene.site)
+            return None if is_lapsed(name, scene.lapsed) else site_fact(name, scene.site)
         if path in {"tenant.id", "tenant.gpu_hours"}:
             return scene.job["tenant"]
         if room == "tenant" or (path == "data.law" and not scene.job.get("data_law")):
@@ -279,69 +269,6 @@ class SecondLook:
             return [value] if name == "law" and isinstance(value, str) else value
         value = scene.job.get(name.replace(".", "_") if room == "job" else f"{room}_{name}")
         return PRESUMED.get(path) if value is None or value == [] else value
-
-
-def _ends(fleet: Fleet, of_site: str) -> list[tuple[str, datetime]]:
-    """(path inside the site, end) of whatever is vouched for until some instant; an entry stands for its whole list."""
-    return [
-        (path.removeprefix(of_site).removeprefix(".").partition("[")[0], told.valid_until)
-        for path, told in fleet.evidence.items()
-        if told.valid_until is not None and path.startswith(of_site)
-    ]
-
-
-def _is_lapsed(name: str, lapsed: frozenset[str]) -> bool:
-    if name in {"seal.min", "seal.score"} and any(part.startswith("seal") for part in lapsed):
-        return True
-    return any(part in {"", name} or name.startswith(f"{part}.") for part in lapsed)
-
-
-def _site_fact(name: str, site: Mapping[str, Any]) -> Any:
-    if name in {"seal.min", "seal.score"}:
-        levels = site.get("seal") or {}
-        if len(levels) < len(SEAL_PER_CENT):
-            return None
-        score = sum(SEAL_PER_CENT[objective] * level for objective, level in levels.items()) / 100
-        return min(levels.values()) if name == "seal.min" else score
-    value: Any = site
-    for step in name.split("."):
-        value = value.get(step) if isinstance(value, dict) else None
-    return value
-
-
-def _shows(certificate: Mapping[str, Any], asked: Mapping[str, Any], at: datetime) -> str:
-    """Whether one certificate of the right scheme is good enough; one whose end is unknown is not known to be."""
-    answers = [_said(_in_force(certificate, at))]
-    if certificate.get("valid_until") is None:
-        answers.append(UNKNOWN)
-    if "version_at_least" in asked:
-        answers.append(_at_least(_numbers(certificate.get("version")), _numbers(asked["version_at_least"])))
-    if "type_at_least" in asked:
-        answers.append(_at_least(certificate.get("type"), asked["type_at_least"]))
-    if "level_at_least" in asked:
-        order = LEVELS.get(asked["scheme"], ())
-        level, wanted = certificate.get("level"), asked["level_at_least"]
-        known = level in order and wanted in order
-        answers.append(_said(order.index(level) >= order.index(wanted)) if known else UNKNOWN)
-    return _and(answers)
-
-
-def _numbers(version: object) -> list[int] | None:
-    parts = str(version).split(".")
-    return [int(part) for part in parts] if all(part.isascii() and part.isdecimal() for part in parts) else None
-
-
-def _at_least(seen: Any, asked: Any) -> str:
-    return UNKNOWN if seen is None or asked is None else _said(seen >= asked)
-
-
-_ORDERS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
-    "eq": lambda seen, operand: bool(seen == operand),
-    "ge": lambda seen, operand: bool(seen >= operand),
-    "le": lambda seen, operand: bool(seen <= operand),
-    "at_least": lambda seen, operand: bool(seen >= operand),
-    "at_most": lambda seen, operand: bool(seen <= operand),
-}
 
 
 def _is_applied(rule: Mapping[str, Any]) -> bool:
@@ -354,75 +281,3 @@ def _open(path: str, test: Mapping[str, Any], lasts_s: float, start: datetime) -
     begins = start - timedelta(seconds=lasts_s)
     lasts = timedelta(seconds=lasts_s) if path == "transfer.hours" else timedelta(0)
     return not touches(closed, test["tz"], begins, lasts)
-
-
-def _own_demands(job: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """(who asks, path, comparison) of all that the job and the dataset at hand ask for, whatever the rules say."""
-    wants = job.get("requires_confidential")
-    if wants in {"cpu", "gpu"}:
-        yield "the job", "site.confidential.cpu_tee", {"in": ["sev-snp", "tdx"]}
-    if wants == "gpu":
-        yield "the job", "site.confidential.gpu_cc", {"in": ["on", "ppcie"]}
-        yield "the job", "site.confidential.attested", {"eq": True}
-    if job.get("requires_tenancy") in ORDERED["job.requires.tenancy"][1:]:
-        order = ORDERED["job.requires.tenancy"]
-        yield "the job", "site.tenancy", {"in": list(order[order.index(job["requires_tenancy"]) :])}
-    for objective in SEAL_PER_CENT if job.get("requires_min_seal") else ():
-        yield "the job", f"site.seal.{objective}", {"ge": job["requires_min_seal"]}
-    if job.get("requires_min_ual"):
-        yield "the job", "site.ual", {"ge": job["requires_min_ual"]}
-    asker, egress = f"dataset {job.get('data_id')}", job.get("data_egress")
-    if egress == "forbidden":
-        rests = [job["data_site"]] if job.get("data_site") else []
-        yield asker, "site.id", {"in": [*rests, *(job.get("data_replicas") or [])]}
-    elif egress in {"eea", "adequacy"}:
-        where = ["@EEA"] + (["@territory(data.law)", "@adequate(data.law)"] if egress == "adequacy" else [])
-        yield asker, "site.country", {"in": where}
-        yield asker, "site.storage_countries", {"subset": where}
-    if hours := job.get("data_egress_hours"):
-        yield asker, "transfer.hours", {"between": [hours["from"], hours["to"]], "tz": hours["tz"]}
-
-
-def _said(truth: bool) -> str:
-    return YES if truth else NO
-
-
-def _and(answers: Iterator[str] | list[str]) -> str:
-    found = set(answers)
-    return NO if NO in found else UNKNOWN if UNKNOWN in found else YES
-
-
-def _or(answers: Iterator[str] | list[str]) -> str:
-    found = set(answers)
-    return YES if YES in found else UNKNOWN if UNKNOWN in found else NO
-
-
-def _in_force(entry: Mapping[str, Any], at: datetime) -> bool:
-    begins, ends = entry.get("valid_from"), entry.get("valid_until")
-    return (begins is None or _instant(begins) <= at) and (ends is None or at < _instant(ends))
-
-
-def _approved(exception: Mapping[str, Any]) -> datetime:
-    """When the last of at least two people approved, or later where it says so; never, where they are not two."""
-    approvals = exception["approved_by"]
-    if len({str(approval["name"]).strip().casefold() for approval in approvals}) < 2:
-        return _instant("9999-12-31")
-    begins = [exception["valid_from"]] if exception.get("valid_from") else []
-    return max(_instant(text) for text in [*(approval["on"] for approval in approvals), *begins])
-
-
-def _instant(text: str) -> datetime:
-    return parse_instant(f"{text}T00:00:00Z" if len(text.strip()) == len("2026-11-22") else text)
-
-
-def _instants(written: Any) -> Iterator[datetime]:
-    """Every instant anywhere in plain data at which something begins or ends."""
-    if isinstance(written, dict):
-        for key, value in written.items():
-            if key in _DATES and isinstance(value, str):
-                yield _instant(value)
-            else:
-                yield from _instants(value)
-    elif isinstance(written, list):
-        for value in written:
-            yield from _instants(value)
