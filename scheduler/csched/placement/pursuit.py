@@ -9,6 +9,7 @@ follows.
 
 import numpy as np
 
+from csched.placement.classes import few_classes
 from csched.placement.effort import Effort, Found, Watch
 from csched.placement.prices import FIRST_STEP, Prices, improve
 from csched.placement.problem import Problem
@@ -92,6 +93,8 @@ def _prices(search: Search, effort: Effort, watch: Watch, warm: Found | None) ->
     nearly = warm is not None and search.answer(warm.prices).bound_kg > search.answer(prices).bound_kg
     if warm is not None and nearly:
         prices = warm.prices
+    if (exact := _by_class(search.problem)) is not None:
+        return exact
     rounds, first_step = (effort.warm_rounds, WARM_STEP) if nearly else (effort.price_rounds, FIRST_STEP)
     dual = search if nearly else _dual(search)
     if dual is not search:
@@ -99,6 +102,16 @@ def _prices(search: Search, effort: Effort, watch: Watch, warm: Found | None) ->
         rounds, first_step = effort.warm_rounds, WARM_STEP
     prices = improve(search, prices, rounds, first_step, go_on=watch.until(0.4))
     return prices if prices.sane else Prices.zero(search.problem)
+
+
+def _by_class(problem: Problem) -> Prices | None:
+    """The best prices of a queue of few classes; None for any other."""
+    classes = few_classes(problem)
+    if classes is None:
+        return None
+    from csched.placement.class_program import class_prices  # noqa: PLC0415 # loads a solver, for a few queues
+
+    return class_prices(problem, classes)
 
 
 def _dual(search: Search) -> Search:
