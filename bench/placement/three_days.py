@@ -20,7 +20,7 @@ from csched.domain.carbon import CarbonOutlook
 from csched.domain.hardware import Hardware
 from csched.domain.job import Job
 from csched.domain.site import Fleet
-from csched.domain.snapshot import Occupation, Snapshot, SolveBudget
+from csched.domain.snapshot import Occupation, Snapshot, SolveBudget, StandingPlan
 from csched.placement.problem import Floats
 from csched.ports import CarbonSource
 from csched.topology.catalogue import hardware_of
@@ -38,7 +38,8 @@ DEFERRAL_H = (24, 12, 6)
 """By priority: so long after its arrival a job may start."""
 HOME_ONLY, FOUR_SITES = 0.30, 0.25
 """Shares of the jobs; the others may run anywhere."""
-CYCLE_WORK, CYCLE_GAP, CLAIRVOYANT_WORK = 100, 0.01, 4_000
+CYCLE = SolveBudget(seconds=None, work=30, gap=0.01)
+FORESEEN = SolveBudget(seconds=None, work=4_000)
 
 
 class Started(NamedTuple):
@@ -150,25 +151,26 @@ def booked(threshold_h: int) -> Policy:
 
 
 def planned(wait_kg_per_gpu_h: float) -> Policy:
-    """csched: every hour a plan of all that waits, of which what is due starts."""
+    """csched: every hour a plan of all that waits, begun where the last one stood; what is due starts."""
 
     def policy(days: ThreeDays) -> Outcome:
         fleet = _priced(days.fleet, wait_kg_per_gpu_h)
         index_of = {site.id: index for index, site in enumerate(fleet.sites)}
         outcome: Outcome = {}
         waiting: list[int] = []
+        standing: StandingPlan | None = None
         arrivals = [days.arrival_h(job) for job in days.jobs]
         for hour in range(REACH_H - HORIZON_H):
             waiting += [index for index, arrival in enumerate(arrivals) if arrival == hour]
             if not waiting:
                 continue
             jobs = {days.jobs[index].job: index for index in waiting}
-            snapshot = _snapshot(
-                days, fleet, hour, [_patient(days, days.jobs[index], hour) for index in waiting], outcome
-            )
-            for placement in decide(
-                snapshot, None, SolveBudget(seconds=None, work=CYCLE_WORK, gap=CYCLE_GAP)
-            ).placements:
+            pending = [_patient(days, days.jobs[index], hour) for index in waiting]
+            announced = standing.for_jobs(jobs) if standing else None
+            snapshot = _snapshot(days, fleet, hour, pending, outcome).model_copy(update={"standing": announced})
+            plan = decide(snapshot, None, CYCLE)
+            standing = StandingPlan.of(plan, announced)
+            for placement in plan.placements:
                 if placement.start == snapshot.now:
                     outcome[jobs[placement.job]] = Started(index_of[placement.site], hour)
             waiting = [index for index in waiting if index not in outcome]
@@ -178,17 +180,20 @@ def planned(wait_kg_per_gpu_h: float) -> Policy:
 
 
 def clairvoyant(days: ThreeDays) -> tuple[Outcome, float]:
-    """The schedule of somebody who knows all jobs at the beginning and minds carbon alone, and its proven gap."""
+    """The schedule of somebody who knows all jobs at the beginning and minds carbon alone.
+
+    And the kg that are proven to be the least of any schedule that starts every job in time.
+    """
     fleet = _priced(days.fleet, 0.0)
     index_of = {site.id: index for index, site in enumerate(fleet.sites)}
     snapshot = _snapshot(days, fleet, 0, days.jobs, {}).model_copy(update={"horizon_s": (ARRIVING_H + 24) * HOUR_S})
-    plan = decide(snapshot, None, SolveBudget(seconds=None, work=CLAIRVOYANT_WORK))
+    plan = decide(snapshot, None, FORESEEN)
     number_of = {job.job: index for index, job in enumerate(days.jobs)}
     starts = {
         number_of[each.job]: Started(index_of[each.site], (epoch_s(each.start) - epoch_s(days.start)) // HOUR_S)
         for each in plan.placements
     }
-    return starts, plan.gap
+    return starts, plan.bound_kg
 
 
 def _patient(days: ThreeDays, job: Job, hour: int) -> Job:
