@@ -62,7 +62,9 @@ def sweep_html(sweep: Sweep, told: Mapping[str, Any]) -> str:
     environment = Environment(
         loader=PackageLoader("csched_sim"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    return environment.get_template("sweep.html").render(sweep=sweep, told=told, frontier=_frontier(told))
+    return environment.get_template("sweep.html").render(
+        sweep=sweep, told=told, frontier=_frontier(told), tornado=_bars(told["tornado"])
+    )
 
 
 def _frontier(told: Mapping[str, Any]) -> str:
@@ -82,4 +84,22 @@ def _frontier(told: Mapping[str, Any]) -> str:
         axes.set_ylabel("saved against the baseline, %")
         if points:
             axes.legend(loc="best")
+        return svg_of(figure)
+
+
+def _bars(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The tornado: for each field and strategy what is saved from its worst to its best value, the widest on top."""
+    with mpl.rc_context({"svg.hashsalt": "csched", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3}):
+        figure = Figure(figsize=(8, 1.2 + 0.3 * len(rows)), layout="constrained")
+        axes = figure.subplots()
+        for place, row in enumerate(rows):
+            axes.barh(place, row["high"] - row["low"], left=row["low"], color=COLOURS[0])
+            axes.annotate(
+                row["low_at"], (row["low"], place), (-3, 0), textcoords="offset points", ha="right", va="center"
+            )
+            axes.annotate(row["high_at"], (row["high"], place), (3, 0), textcoords="offset points", va="center")
+        axes.set_yticks(range(len(rows)), [f"{row['field']}, {row['strategy']}" for row in rows])
+        axes.invert_yaxis()
+        axes.margins(x=0.25)
+        axes.set_xlabel("saved against the baseline, %, mean of all runs")
         return svg_of(figure)
