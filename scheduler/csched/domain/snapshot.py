@@ -17,7 +17,7 @@ from csched.domain.verdict import Reason
 
 
 class Occupation(Value):
-    """What a job that this plan leaves as it is holds until its time limit runs out: dispatched, running, or announced."""
+    """What a job that a plan leaves as it is holds until its time limit runs out: dispatched, running or announced."""
 
     job: Slug
     site: Slug
