@@ -107,13 +107,14 @@ class NodeCheck:
         place = self._space.places[placement.room]
         if any(_position(node, place) is None for node in placement.nodes):
             return 1.0
-        counts = _counts(placement, job, place)
+        ways = [_counts(placement, job, place), _even_counts(placement, job, place)]
+        ways = [counts for counts in ways if not any(count % _group(job) for count in counts)]
         largest = max(1, min(place.hardware.nodes_per_domain, place.partition.node_count(place.hardware)))
         nodes = max(1, largest - place.partition.spare_nodes_per_domain)
         offered = place.hardware.model_copy(update={"nodes_per_domain": nodes})
-        if sum(counts) != job.gpus or max(counts) > offered.gpus_per_domain:
+        if any(sum(counts) != job.gpus or max(counts) > offered.gpus_per_domain for counts in ways):
             return 1.0
-        return sigma(asked_workload(job), offered, counts)
+        return min((sigma(asked_workload(job), offered, counts) for counts in ways), default=1.0)
 
     # --- what is free ------------------------------------------------------------------------------------------
 
@@ -216,4 +217,13 @@ def _counts(placement: Placement, job: Job, place: Place) -> list[int]:
     counts: Counter[str] = Counter()
     for node, gpus in zip(nodes, each, strict=True):
         counts[_domain(node, place)] += gpus
+    return [count for count in counts.values() if count]
+
+
+def _even_counts(placement: Placement, job: Job, place: Place) -> list[int]:
+    """GPUs in each domain where all nodes have equally many, the first ones one more."""
+    nodes = placement.nodes or ()
+    counts: Counter[str] = Counter()
+    for position, node in enumerate(nodes):
+        counts[_domain(node, place)] += job.gpus // len(nodes) + (position < job.gpus % len(nodes))
     return [count for count in counts.values() if count]

@@ -24,6 +24,10 @@ MOST_QUEUED = 256
 """Later jobs of a room whose sizes say which leftovers are worth keeping."""
 
 
+ORDERS = 4
+"""Orders of a room's starting jobs that are tried: each costs what packing costs."""
+
+
 class Nodes:
     """Free GPUs of each node while starting jobs are packed."""
 
@@ -48,7 +52,7 @@ class Nodes:
         self.asked |= {job.job: job for job in jobs}
         requests = [request(job) for job in jobs]
         sizes = [Request(job.job, job.gpus, group=group_of(asked_workload(job))) for job in later[:MOST_QUEUED]]
-        packed = packing.pack(requests, room, queue=[*requests, *sizes])
+        packed = packing.pack(requests, room, queue=[*requests, *sizes], orders=ORDERS)
         for each in requests:
             if each.job in packed.places:
                 self._note(each, column, packed.places[each.job])

@@ -5,7 +5,7 @@ holds any more. Such a start is struck out and the job goes to its next best one
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,8 +14,8 @@ from csched.placement.arrangement import Arrangement, Spot
 from csched.placement.gangs import parts_of
 from csched.placement.nodes import Nodes
 from csched.placement.rooms import Room
-from csched.topology.communication import Slowdown, slowdown
-from csched.topology.packing import Share, shape_of
+from csched.topology.communication import Slowdown, best_slowdown
+from csched.topology.packing import Share, nodes_of
 from csched.topology.site_graph import domain_name, node_name
 from csched.topology.workload import asked_workload
 
@@ -117,5 +117,5 @@ def _place(room: Room, shares: Sequence[Share], job: Job) -> Place:
     workload = asked_workload(job)
     if workload is None:
         return Place(nodes, tuple(domains.values()))
-    found = slowdown(replace(workload, split_allowed=True), room.partition.offered(kind), shape_of(shares))
+    found = best_slowdown(workload, room.partition.offered(kind), nodes_of(shares))
     return Place(nodes, tuple(domains.values()), found)

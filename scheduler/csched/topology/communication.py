@@ -209,8 +209,38 @@ def _reference_s(workload: Workload, hardware: Hardware) -> float | None:
     return min(times, default=None)
 
 
+def best_slowdown(workload: Workload, hardware: Hardware, nodes: Sequence[int]) -> Slowdown | None:
+    """Of a job that has so many whole nodes in each domain: its ranks fill them one after another, or lie evenly."""
+    shapes = {shape for shape in layouts(workload, hardware, nodes) if not torn(workload, shape)}
+    found = [slowdown(workload, hardware, shape) for shape in sorted(shapes)]
+    return min((each for each in found if each is not None), key=lambda each: each.sigma, default=None)
+
+
+def layouts(workload: Workload, hardware: Hardware, nodes: Sequence[int]) -> Iterator[Shape]:
+    """GPUs in each domain where a job's ranks fill its nodes, and where each node has as many, or one more."""
+    gpus, size = workload.degrees.gpus, hardware.gpus_per_node
+    filled = [count * size for count in nodes]
+    filled[-1] -= sum(filled) - gpus
+    yield tuple(sorted(filled, reverse=True))
+    low, more = divmod(gpus, sum(nodes))
+    first = [sum(nodes[:number]) for number in range(len(nodes))]
+    even = [low * count + min(count, max(0, more - before)) for count, before in zip(nodes, first, strict=True)]
+    yield tuple(sorted(even, reverse=True))
+
+
+def torn(workload: Workload, shape: Sequence[int]) -> bool:
+    """Whether groups that share a domain do not come out even in each."""
+    group = workload.degrees.tensor * workload.degrees.expert
+    return any(count % group for count in shape)
+
+
 def slowdown(workload: Workload, hardware: Hardware, shape: Sequence[int]) -> Slowdown | None:
     """Sigma, at least 1, with the hardware's efficiencies; null where the catalogue lacks a figure that it needs."""
+    return _slowdown(workload, hardware, tuple(shape))
+
+
+@lru_cache(maxsize=65536)
+def _slowdown(workload: Workload, hardware: Hardware, shape: Shape) -> Slowdown | None:
     reference_s = _reference_s(workload, hardware)
     found = step(workload, hardware, shape)
     if found is None or reference_s is None:

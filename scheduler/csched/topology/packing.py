@@ -8,15 +8,17 @@ Several orders of the queue are tried and the best is kept; the same requests gi
 
 import math
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from csched.domain.hardware import Hardware
-from csched.topology.communication import slowdown
+from csched.topology.communication import best_slowdown
 from csched.topology.sharing import SEVENTHS, Need, Queue, SharedNodes
 from csched.topology.workload import Workload
 
@@ -98,17 +100,20 @@ class Room:
         return cls(hardware, free.reshape(domains, size), spare_nodes)
 
 
-def pack(requests: Sequence[Request], room: Room, queue: Sequence[Request] | None = None) -> Packing:
+def pack(
+    requests: Sequence[Request], room: Room, queue: Sequence[Request] | None = None, orders: int = _MOST_ORDERS
+) -> Packing:
     """Places for as many GPUs as possible, at the least loss.
 
     Args:
         requests: jobs to place now; earlier ones go first among equals.
         queue: what may come after them, whose sizes say which leftovers are worth keeping; default is `requests`.
+        orders: how many orders of the requests are tried where the first loses anything.
     """
     by_job = {request.job: request for request in requests}
     table = _Fragmentation.of(queue if queue is not None else requests, room.hardware)
     best: Packing | None = None
-    for order in _orders(requests, room.hardware):
+    for order in islice(_orders(requests, room.hardware), orders):
         found = _pack_in_order(order, requests, room, table)
         if best is None or found.score(by_job) < best.score(by_job):
             best = found
@@ -176,7 +181,7 @@ def _pack_in_order(
         found = _place(state, request, table, shared)
         if found is not None:
             places[request.job] = found
-            lost += _lost_gpus(request, state.offered, shape_of(found))
+            lost += _lost_gpus(request, state.offered, nodes_of(found))
     left = tuple(request.job for request in requests if request.job not in places)
     return Packing(places, left, lost)
 
@@ -337,33 +342,23 @@ def _split_cost(
     state: "_State", request: Request, shape: Mapping[int, int], table: "_Fragmentation"
 ) -> tuple[float, int]:
     available = state.available
-    counts = _gpu_counts(request.gpus, tuple(shape.values()), state.size)
-    lost = _lost_gpus(request, state.offered, counts)
+    lost = _lost_gpus(request, state.offered, tuple(shape.values()))
     grows = sum(
         table.whole[available[domain] - nodes] - table.whole[available[domain]] for domain, nodes in shape.items()
     )
     return lost + _FRAGMENT_WEIGHT * float(grows), len(shape)
 
 
-def _gpu_counts(gpus: int, nodes: Sequence[int], size: int) -> tuple[int, ...]:
-    """GPUs in each domain; the last node of all may be used in part."""
-    counts = [count * size for count in nodes]
-    counts[-1] -= sum(counts) - gpus
-    return tuple(counts)
+def nodes_of(shares: Sequence[Share]) -> tuple[int, ...]:
+    """Nodes in each domain; the last of all may be used in part."""
+    return tuple(Counter(share.domain for share in shares).values())
 
 
-def shape_of(shares: Sequence[Share]) -> tuple[int, ...]:
-    """GPUs in each domain, most first."""
-    counts: dict[int, int] = {}
-    for share in shares:
-        counts[share.domain] = counts.get(share.domain, 0) + share.gpus
-    return tuple(sorted(counts.values(), reverse=True))
-
-
-def _lost_gpus(request: Request, hardware: Hardware, shape: Sequence[int]) -> float:
-    if request.workload is None or len(shape) < 2:
+def _lost_gpus(request: Request, hardware: Hardware, nodes: Sequence[int]) -> float:
+    """`nodes` in each domain."""
+    if request.workload is None or len(nodes) < 2:
         return 0.0
-    found = slowdown(request.workload, hardware, shape)
+    found = best_slowdown(request.workload, hardware, nodes)
     return 0.0 if found is None else request.gpus * (found.sigma - 1)
 
 
