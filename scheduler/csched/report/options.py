@@ -29,17 +29,31 @@ def options(
         "saved_kg": saved_kg(choices, home),
         **explanation.model_dump(mode="json"),
     }
-    table = Table(COLUMNS, [_row(choice, all_reasons=all_reasons) for choice in choices], title=headline)
+    whys = [(choice.site, why(choice, all_reasons=all_reasons)) for choice in choices]
+    reasons = [f"{site}: {told}" for site, told in whys if told]
     changes = [f"It {relaxation.message}." for relaxation in explanation.relaxations]
     slow = [f"Its places slow it down: {chosen.bottleneck}."] if chosen and chosen.bottleneck else []
-    return Rendered(document, [chosen.site] if chosen else [], [table, saving(choices, home), *slow, *changes])
+    return Rendered(
+        document,
+        [chosen.site] if chosen else [],
+        [_table(choices, headline), *reasons, saving(choices, home), *slow, *changes],
+    )
 
 
-COLUMNS = ("", "SITE", "VERDICT", "START", ">WAIT H", ">KGCO2E", ">TOPOLOGY", ">COST KG", ">OTHERS", "WHY")
-"""OTHERS: kg per GPU-hour that the GPUs are worth to other jobs then."""
+COLUMNS = ("", "SITE", "VERDICT", "START", ">WAIT H", ">KGCO2E", ">COST KG", ">OTHERS")
+"""OTHERS: kg per GPU-hour that the GPUs are worth to other jobs then. Sentences are below: a line has 80 columns."""
 
 
-def _row(choice: SiteOption, *, all_reasons: bool) -> tuple[str, ...]:
+def _table(choices: Sequence[SiteOption], headline: str | None) -> Table:
+    """With a column for the cost of the topology where it costs anything anywhere."""
+    rows = [_row(choice) for choice in choices]
+    if not any(choice.topology_kg for choice in choices):
+        return Table(COLUMNS, rows, title=headline)
+    slower = [(*row, figure(choice.topology_kg)) for row, choice in zip(rows, choices, strict=True)]
+    return Table((*COLUMNS, ">TOPOLOGY"), slower, title=headline)
+
+
+def _row(choice: SiteOption) -> tuple[str, ...]:
     return (
         "CHOSEN" if choice.chosen else "",
         choice.site,
@@ -47,10 +61,8 @@ def _row(choice: SiteOption, *, all_reasons: bool) -> tuple[str, ...]:
         moment(choice.start),
         figure(choice.wait_h),
         figure(choice.carbon_kg),
-        figure(choice.topology_kg),
         figure(choice.cost_kg),
         figure(choice.congestion_kg_per_gpu_h),
-        why(choice, all_reasons=all_reasons),
     )
 
 
