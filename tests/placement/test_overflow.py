@@ -63,6 +63,10 @@ def test_the_solver_gets_numbers_whose_sums_it_can_hold(*, capped: bool) -> None
     oracle = Oracle(problem)
     found = columns(oracle, Prices.zero(problem), 0.0, 1e12)
     assert len(found.job) > most
-    assert sum(found.cost_units.tolist()) <= LARGEST
+    assert sum(found.reduced_units.tolist()) <= LARGEST
+    dear = Prices(np.full(problem.gpus_left.shape, 1e6), np.zeros(problem.power_left.shape))
+    priced = columns(oracle, dear, 0.0, 1e12)
+    unused = priced.price_units.astype(object) * problem.gpus_left
+    assert sum(priced.reduced_units.tolist()) + int(unused.sum()) <= LARGEST
     coarsened = int(problem.power[0, 0]).bit_length() - _POWER_BITS
     assert len(found.job) * (int(problem.power[0, 0]) >> max(0, coarsened)) <= LARGEST

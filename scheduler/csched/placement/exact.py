@@ -45,6 +45,7 @@ def prove(oracle: Oracle, candidates: Columns, hint: Schedule, *, work: float, w
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = seed
+    solver.parameters.cp_model_presolve = False
     if len(candidates.job) <= MOST_LINEAR_COLUMNS:
         solver.parameters.linearization_level = 2
     solver.parameters.max_deterministic_time = work
@@ -54,17 +55,18 @@ def prove(oracle: Oracle, candidates: Columns, hint: Schedule, *, work: float, w
     if status not in {cp_model.OPTIMAL, cp_model.FEASIBLE}:
         return None
     schedule = Schedule.empty(oracle.problem)
-    for index in np.flatnonzero(solver.response_proto.solution):
+    for index in np.flatnonzero(np.array(solver.response_proto.solution)[: len(candidates.job)]):
         schedule.room[candidates.job[index]] = candidates.room[index]
         schedule.slot[candidates.job[index]] = candidates.slot[index]
-    bound = np.floor(solver.best_objective_bound) / candidates.scale
+    bound = (candidates.base_units + np.floor(solver.best_objective_bound)) / candidates.scale
     return Proof(schedule, float(bound), optimal=status == cp_model.OPTIMAL)
 
 
 def _model(oracle: Oracle, candidates: Columns, hint: Schedule, watch: Watch) -> cp_model.CpModel | None:
-    """One variable for each candidate, in their order; None where the time for writing it down ended.
+    """One variable for each candidate, in their order, then what is left of each row that has a price.
 
-    Written into the protocol buffer: expressions of so many variables would take ten times as long to make.
+    None where the time for writing it down ended. Written into the protocol buffer: expressions of so many variables
+    would take ten times as long to make.
     """
     model = cp_model.CpModel()
     proto = model.proto
@@ -77,17 +79,37 @@ def _model(oracle: Oracle, candidates: Columns, hint: Schedule, watch: Watch) ->
     for columns, amount, most in _limits(oracle, candidates):
         if watch.over(BUILT_UNTIL):
             return None
-        limit = proto.constraints.add().linear
-        limit.vars.extend(columns.tolist())
-        limit.coeffs.extend(amount.tolist())
-        limit.domain.extend([0, most])
-    every = range(len(candidates.job))
-    proto.objective.vars.extend(every)
-    proto.objective.coeffs.extend(candidates.cost_units.tolist())
+        _add_linear(proto, columns, amount, (0, most))
     hinted = (candidates.room == hint.room[candidates.job]) & (candidates.slot == hint.slot[candidates.job])
-    proto.solution_hint.vars.extend(every)
-    proto.solution_hint.values.extend(hinted.astype(np.int64).tolist())
+    units, hints = candidates.reduced_units.tolist(), hinted.astype(np.int64).tolist()
+    for columns, held, most, price in _priced(oracle, candidates):
+        proto.variables.add().domain.extend([0, most])
+        _add_linear(proto, np.append(columns, len(units)), np.append(held, 1), (most, most))
+        units.append(price)
+        hints.append(most - int(held[hinted[columns]].sum()))
+    proto.objective.vars.extend(range(len(units)))
+    proto.objective.coeffs.extend(units)
+    proto.solution_hint.vars.extend(range(len(units)))
+    proto.solution_hint.values.extend(hints)
     return model
+
+
+def _add_linear(proto: cp_model.CpModelProto, variables: Ints, coefficients: Ints, domain: tuple[int, int]) -> None:
+    limit = proto.constraints.add().linear
+    limit.vars.extend(variables.tolist())
+    limit.coeffs.extend(coefficients.tolist())
+    limit.domain.extend(domain)
+
+
+def _priced(oracle: Oracle, candidates: Columns) -> Iterator[tuple[Ints, Ints, int, int]]:
+    """Rows of GPUs that have a price: the starts that reach each, what they hold, what there is, and the price."""
+    problem = oracle.problem
+    ends = problem.row_after(candidates.slot + problem.hold_slots[candidates.job, candidates.room])
+    held = problem.gpus_held[candidates.job, candidates.room]
+    for room, row in np.argwhere(candidates.price_units > 0).tolist():
+        reach = (candidates.room == room) & (candidates.slot <= row) & (row < ends)
+        columns = np.flatnonzero(reach)
+        yield columns, held[columns], int(problem.gpus_left[room, row]), int(candidates.price_units[room, row])
 
 
 def _limits(oracle: Oracle, candidates: Columns) -> Iterator[tuple[Ints, Ints, int]]:
