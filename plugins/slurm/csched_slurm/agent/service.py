@@ -30,11 +30,13 @@ from csched_slurm.agent.core_client import CoreClient
 from csched_slurm.agent.intake import Intake
 from csched_slurm.agent.journal import Journal
 from csched_slurm.agent.settings import AgentSettings, read_users
+from csched_slurm.agent.tokens import Tokens
 from csched_slurm.agent.watch import Watch
 from csched_slurm.command_line import CommandLine
 from csched_slurm.looking_only import LookingOnly
 from csched_slurm.protocol.admission import Door
 from csched_slurm.protocol.messages import REPORTS_AT_ONCE, Alarm, OrderPage, ReportBatch, SiteFacts
+from csched_slurm.rest import ByToken, Rest
 from csched_slurm.transport import Known, Transport
 
 _BEAT_S: Final = 0.5
@@ -65,13 +67,19 @@ def transport_of(settings: AgentSettings) -> Transport:
             return []
         return [str(settings.sudo), "-n", "-u", user, "--", str(settings.submit), settings.cluster]
 
-    return CommandLine(
+    commands = CommandLine(
         settings.cluster,
         settings.slurm_conf,
         run_as=run_as,
         programs=settings.programs,
         timeout_s=settings.command_timeout_s,
     )
+    if settings.slurmrestd is None:
+        return commands
+    environment = {"PATH": "/usr/bin:/bin", "SLURM_CONF": str(settings.slurm_conf)}
+    tokens = Tokens(settings.account, settings.slurm_user, environment, settings.programs, settings.sudo)
+    door = ByToken(settings.slurmrestd, settings.account, tokens.of)
+    return Rest(settings.cluster, door, beside=commands, timeout_s=settings.command_timeout_s)
 
 
 @dataclass

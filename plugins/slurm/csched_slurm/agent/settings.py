@@ -48,6 +48,8 @@ class AgentSettings(Value):
     state: Path
     """The folder of the agent's journal."""
     slurm_conf: Path
+    slurmrestd: str | None = Field(default=None, pattern=r"^https?://[^\s]{1,200}$")
+    """Submits and asks by it, with a token for each user; null: by the commands alone."""
     programs: Path = Path("/usr/bin")
     """The folder of sbatch, squeue and the like."""
     slurm_user: str = "slurm"

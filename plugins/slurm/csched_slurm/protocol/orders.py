@@ -29,7 +29,7 @@ class OrderJob(Value):
     """The job as its owner handed it in at the core."""
 
     id: Slug
-    name: str = Field(max_length=64)
+    name: str = Field(pattern=r"^[^\x00-\x1f\x7f/]{1,64}$")
     owner: str = Field(max_length=64)
     """The user's name at the core; the site's own table says which account of the machine that is."""
     tenant: str | None = Field(default=None, max_length=64)
