@@ -34,8 +34,6 @@ class BindingShare:
 def binding_shares(content: Content, fleet: Fleet, tenants: Iterable[str], now: datetime) -> Iterator[BindingShare]:
     """Every share that is applied and about one of these tenants, in the order of tenants and rules."""
     rules = [rule for rule in content.rules if rule.applied and any(_shares(rule))]
-    if not rules:
-        return
     judge = Judge(rules, content.groups, fleet.sites, now)
     sites = [site_facts(site) for site in fleet.sites]
     for tenant in tenants:
@@ -81,8 +79,7 @@ def outside_of(clause: Clause, sites: Iterable[dict[str, Any]], judge: Judge) ->
 
 
 def _inside(share: Share, sight: Sight) -> bool:
-    country = sight.fact("site.country")
-    return country is not None and share.outside.contains(country, sight, conditional=False) is True
+    return share.outside.contains(sight.fact("site.country"), sight, conditional=False) is True
 
 
 def _shares(rule: Rule) -> Iterator[Clause]:

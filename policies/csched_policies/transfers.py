@@ -78,11 +78,10 @@ class Transfers:
 
     def _path(self, labels: Facts, site: Site, moves: bool | None) -> tuple[str, ...] | None:
         """Countries between where the data rests and the site, and back to where the outputs are returned."""
-        return_to = labels.get("outputs.return_to")
-        if moves is None or return_to is None or site.country is None:
+        if moves is None or site.country is None:
             return None
         legs: list[set[str] | None] = [self._leg(labels["data.site"], site)] if moves else []
-        if return_to == site.country:
+        if labels.get("outputs.return_to") == site.country:
             legs.append({site.country})
         else:
             legs += [self._leg(end.id, site) for end in self._returns(labels, site)] or [None]

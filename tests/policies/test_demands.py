@@ -165,3 +165,16 @@ def test_job_dataset_tenant_and_site_rules_together_allow_only_what_each_allows(
 def test_who_says_nothing_asks_for_nothing() -> None:
     assert demands({}) == ()
     assert demands({"job.requires.tenancy": "shared", "job.requires.confidential": "none"}) == ()
+
+
+def test_a_dataset_goes_where_its_law_recognises_the_country_as_long_as_it_does() -> None:
+    """The shipped list: the decision on GB ends with 27 December 2031."""
+    files = {"any.yaml": json.dumps(ANYTHING)}
+    files["facts/datasets.yaml"] = json.dumps({"d": {"egress": "adequacy", "law": "GDPR"}})
+    one = job({"job": "j", "gpus": 8, "time_limit_s": 60, "datasets": ["d"]})
+    where = fleet([{"country": "GB", "storage_countries": ["GB"]}])
+    (verdict,) = load_sources(files).screen([one], where, NOW)["j"]
+    assert verdict.allowed
+    assert verdict.latest_end is not None
+    (later,) = load_sources(files).screen([one], where, verdict.latest_end)["j"]
+    assert [reason.clause for reason in later.denials] == ["site.country", "site.storage_countries"]

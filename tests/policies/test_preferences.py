@@ -48,6 +48,20 @@ def test_the_best_of_the_fleet_has_all_points_the_worst_none() -> None:
 def test_what_is_not_known_earns_nothing_and_equals_are_equal() -> None:
     unknown = [THREE[0], {"country": "FR"}, THREE[0]]
     assert points({"site.seal.score": {"minimise": 2}}, unknown)[0] == [2.0, 0.0, 2.0]
+    assert points({"site.seal.score": {"maximise": 2}}, [*unknown[:2], THREE[1]])[0] == [2.0, 0.0, 0.0]
+
+
+def test_jobs_of_whom_a_preference_means_something_else_are_not_taken_for_one_another() -> None:
+    liked = {"site.country": {"in": ["@tenant.country"], "weight": 1}}
+    crowd = [job({"job": each, "gpus": 8, "time_limit_s": 60, "tenant": each}) for each in ("acme", "clinic")]
+    rows = policies([rule(liked)]).screen(crowd, fleet([{"country": "DE"}, {"country": "FR"}]), NOW)
+    assert [[verdict.points for verdict in rows[each]] for each in ("acme", "clinic")] == [[1.0, 0.0], [0.0, 1.0]]
+    moved = [
+        {**each.model_dump(), "data_site": home, "data_gb": 9.0} for each, home in zip(crowd, ("s0", "s1"), strict=True)
+    ]
+    faster = policies([rule({"transfer.gbit_per_s": {"maximise": 1}})])
+    rows = faster.screen([job(each) for each in moved], fleet(THREE, LINKS), NOW)
+    assert [[verdict.points for verdict in rows[each]] for each in ("acme", "clinic")] == [[0, 0, 1], [1, 0, 0]]
 
 
 def test_a_comparison_has_its_weight_where_it_is_met() -> None:

@@ -217,3 +217,24 @@ def test_of_data_that_is_nobody_knows_how_much_no_fact_is_known_but_that_it_may_
     loaded = policies([rule({"transfer.from_country": {"not_in": ["US"]}}, tests=[case])])
     (outcome,) = run_cases(loaded, None, NOW)
     assert outcome.passed, outcome
+
+
+def test_data_at_a_site_that_the_fleet_does_not_have_comes_from_nowhere_known() -> None:
+    elsewhere = {"data_site": "elsewhere", "data_gb": 450.0}
+    assert answers({"transfer.from_country": {"not_in": ["US"]}}, elsewhere) == [[UNKNOWN]] * 4
+
+
+def test_a_link_that_the_outputs_need_not_take_bounds_no_job() -> None:
+    """They stay in the country; that another site of it hangs on a link makes no difference."""
+    places = [{"country": "FR"}, {"country": "FR"}, {"country": "CH"}]
+    vouched = {"links[0]": Evidence(source="x", valid_until=NOW + timedelta(days=1))}
+    columns = {"outputs_return_to": "FR", "data_gb": 0.0}
+    row = verdicts({"path.countries": {"subset": ["FR"]}}, columns, evidence=vouched, places=places)
+    assert (row[0].allowed, row[0].latest_end) == (True, None)
+
+
+def test_hours_of_the_start_say_nothing_of_a_way() -> None:
+    (ban,) = verdicts({"job.start": {"between": ["00:00", "06:00"], "tz": "UTC"}}, FROM_PARIS)[0].bans
+    assert ban.message == "job.start must be between 00:00 and 06:00 UTC, rule r says"
+    (ban,) = verdicts({"transfer.start": {"between": ["00:00", "06:00"], "tz": "UTC"}}, FROM_PARIS)[1].bans
+    assert ban.message.endswith("; the data is under way for 1 h before the start")
