@@ -12,10 +12,11 @@ from csched.domain.plan import Plan
 from csched.domain.site import Fleet
 from csched.domain.snapshot import Snapshot, SolveBudget
 from csched.domain.verdict import ReasonCode
-from csched.placement import plain, pursuit
+from csched.placement import plain, search
 from csched.placement.check import faults
 from csched.placement.engine import solve
-from csched.placement.prices import Dual, Prices
+from csched.placement.prices import Prices
+from csched.placement.problem import Problem
 from csched.testing.builders import MONDAY, fleet, job, occupation, site, snapshot
 
 SKY = {"FR": [60.0, 40.0, 20.0, 90.0], "DE": [400.0, 300.0, 350.0], "SE": [20.0], "PL": [700.0, 650.0]}
@@ -167,13 +168,13 @@ def test_a_poisoned_price_vector_still_gives_a_valid_plan(kind: str, poison: flo
     """Prices that are no prices cost quality, never the plan."""
     view = data.draw(ADVERSARIAL[kind])
 
-    def poisoned(dual: Dual, start: Prices, *_: object, **__: object) -> Prices:
+    def poisoned(problem: Problem, start: Prices, *_: object, **__: object) -> Prices:
         gpu = np.array(start.gpu)
         gpu[0, 0] = poison
         return Prices(gpu, np.array(start.power))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pursuit, "improve", poisoned)
+        patch.setattr(search, "improve", poisoned)
         patch.setattr(plain, "improve", poisoned)
         plan = planned(view)
     assert np.isfinite((plan.cost_kg, plan.bound_kg)).all()

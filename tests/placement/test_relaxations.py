@@ -88,7 +88,7 @@ def test_what_a_share_leaves_is_proposed() -> None:
     assert found == {"gpus": 4, "time_limit_s": 1800}
 
 
-@settings(deadline=None, max_examples=40, derandomize=True)
+@settings(deadline=None, max_examples=25, derandomize=True)
 @given(snapshots(most_jobs=6))
 def test_what_is_proposed_comes_true(view: Snapshot) -> None:
     """The next plan has a place for the job, once it asks for so much less; the others may have others."""
@@ -127,7 +127,7 @@ def changed_by(asked: Job, found: Relaxation, less: int) -> Job | None:
     return None
 
 
-@settings(deadline=None, max_examples=80, derandomize=True)
+@settings(deadline=None, max_examples=50, derandomize=True)
 @given(snapshots(most_jobs=6))
 def test_what_is_proposed_suffices_and_a_smaller_step_does_not(view: Snapshot) -> None:
     plan = solve(view, None, WORK)
