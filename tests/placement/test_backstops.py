@@ -7,10 +7,11 @@ import pytest
 
 from csched.domain.plan import Plan
 from csched.domain.snapshot import Snapshot, SolveBudget
-from csched.placement import engine, exact, prices, pursuit
+from csched.placement import engine, exact, search
 from csched.placement.check import PlanRefused, faults, require_valid
 from csched.placement.engine import solve
 from csched.placement.prices import Prices
+from csched.placement.problem import Problem
 from csched.testing.builders import fleet, job, site, snapshot
 
 JOBS = 40
@@ -35,10 +36,10 @@ def test_without_numba_the_plan_is_made_in_numpy(monkeypatch: pytest.MonkeyPatch
 
 
 def test_prices_that_are_not_numbers_are_thrown_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    def poisoned(dual: prices.Dual, start: Prices, *_: object, **__: object) -> Prices:
+    def poisoned(problem: Problem, start: Prices, *_: object, **__: object) -> Prices:
         return Prices(np.full_like(start.gpu, np.nan), start.power)
 
-    monkeypatch.setattr(pursuit, "improve", poisoned)
+    monkeypatch.setattr(search, "improve", poisoned)
     monkeypatch.setattr(engine, "MOST_PROVEN_JOBS", 0)
     plan = planned(crowded())
     assert plan.bound_kg <= plan.cost_kg

@@ -21,11 +21,13 @@ class Effort:
     """How much of each stage. Deterministic: it depends on the problem's size and on `work` alone."""
 
     price_rounds: int
+    price_step: float
+    """First step of the prices; see `prices.improve`."""
     squeaks: int
     tiers: tuple[float, ...]
     tier_rounds: int
     tier_step: float
-    """First step of a tier's prices; see `prices.improve`."""
+    """First step of a tier's prices."""
     tier_squeaks: int
     tier_turns: int
     turns: int
@@ -44,6 +46,7 @@ class Effort:
         price_rounds = 20 + min(work // 5, 180)
         return Effort(
             price_rounds=price_rounds,
+            price_step=0.4 if crowd == 1.0 else 0.1,
             squeaks=1 + round(min(work // 200, 5) / crowd),
             tiers=() if work < 100 else TIERS,
             tier_rounds=min(work // 20, 50) if crowd == 1.0 else min(work // 10, 100),

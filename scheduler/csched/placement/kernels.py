@@ -147,7 +147,7 @@ class Tables(NamedTuple):
     left: Left
     """Beside running jobs."""
     fewest_gpus: Ints
-    """Of all rows, or nothing where impossible starts are to count as possible; (p,)."""
+    """Of all rows; (p,)."""
 
 
 def inlined(function: F) -> F:
@@ -258,13 +258,13 @@ def extremes(t: Tables, least: Floats, most: Floats) -> None:
 
 
 @compiled
-def leasts(t: Tables, rent: Rent, least: Floats) -> None:
-    """What the cheapest start of each job in each room counts, with rent, into `least` (j, p); infinite without one.
+def leasts(t: Tables, jobs: Ints, rent: Rent, least: Floats) -> None:
+    """What the cheapest start of each of `jobs` in each room counts, with rent, into `least` (j, p); infinite without.
 
-    Starts that running jobs make impossible are passed over.
+    Starts that what stands makes impossible are passed over.
     """
     row = np.empty(t.integrals.shape[2])
-    for j in range(len(t.hold)):
+    for j in jobs:
         for p in range(len(t.zone_of)):
             least[j, p] = np.inf
             if t.first[j, p] > t.last[j, p]:
@@ -277,15 +277,15 @@ def leasts(t: Tables, rent: Rent, least: Floats) -> None:
 
 
 @compiled
-def answers(t: Tables, rent: Rent, penalty: Floats, ranks: Ranks, choice: Choice) -> float:
-    """What each job does alone with prices; returns the sum of what that costs, rent included.
+def answers(t: Tables, jobs: Ints, rent: Rent, penalty: Floats, ranks: Ranks, choice: Choice) -> float:
+    """What each of `jobs` does alone with prices; returns the sum of what that costs, rent included.
 
-    An infinite penalty is a job without an allowed start. Starts that running jobs make impossible are passed over.
+    An infinite penalty is a job without an allowed start. Starts that what stands makes impossible are passed over.
     Rooms are tried in the order of their least cost without rent, until no other can be better.
     """
     total = 0.0
     row = np.empty(t.integrals.shape[2])
-    for j in range(len(t.hold)):
+    for j in jobs:
         best = penalty[j]
         choice.room[j], choice.start[j] = NOWHERE, NOWHERE
         for rank in range(len(t.zone_of)):
@@ -362,10 +362,31 @@ def cost_of(t: Tables, penalty: Floats, rent: Rent, j: int, p: int, slot: int) -
 
 
 @compiled
-def costs_of(t: Tables, penalty: Floats, rent: Rent, floor: Floor, each: Floats) -> None:
-    """Costs of a schedule with rent, job by job, into `each` (j,)."""
-    for j in range(len(t.hold)):
-        each[j] = cost_of(t, penalty, rent, j, floor.room[j], floor.start[j])
+def costs_of(t: Tables, jobs: Ints, penalty: Floats, rent: Rent, floor: Floor, each: Floats) -> None:
+    """Costs of a schedule with rent, job by job, into `each` (n,)."""
+    for index in range(len(jobs)):
+        j = jobs[index]
+        each[index] = cost_of(t, penalty, rent, j, floor.room[j], floor.start[j])
+
+
+@compiled
+def fits(t: Tables, j: int, p: int, slot: int, left: Left) -> bool:
+    """Whether there is room for the whole hold at one start."""
+    site, drawn = t.site_of[p], t.power[j, p]
+    for u in range(t.row_of[slot], t.row_of[slot + t.hold[j, p]]):
+        if left.gpus[p, u] < t.gpus_held[j, p] or (t.capped[site] == 1 and left.power[site, u] < drawn):
+            return False
+    return True
+
+
+@compiled
+def seat_all(t: Tables, order: Ints, wishes: Choice, floor: Floor) -> None:
+    """Put the jobs of `order` that are out where they wish to be, one after another, as far as there is room."""
+    for j in order:
+        p = wishes.room[j]
+        if floor.room[j] == NOWHERE and p != NOWHERE and fits(t, j, p, wishes.start[j], floor.left):
+            floor.room[j], floor.start[j] = p, wishes.start[j]
+            occupy(t, j, 1, floor)
 
 
 @compiled
@@ -462,16 +483,16 @@ def put_back(t: Tables, floor: Floor, lists: Lists, bag: Bag, count: int) -> Non
 
 @compiled
 def ruin_and_recreate(
-    t: Tables, guides: tuple[Guide, Guide], penalty: Floats, seeds: Ints, dice: Floats, floor: Floor
+    t: Tables, jobs: Ints, guides: tuple[Guide, Guide], penalty: Floats, seeds: Ints, dice: Floats, floor: Floor
 ) -> None:
-    """Take a job and some that are in its way out, put them back in another order, keep what is no dearer.
+    """Take a job and some of `jobs` that are in its way out, put them back in another order, keep what is no dearer.
 
     One turn for each of `seeds` (n,), with `dice` (n, k) uniform in [0, 1). The first guide is what counts, the second
     one what jobs wish for, and now and then what they are put back by.
     """
-    jobs, rooms, slots = len(t.hold), len(t.zone_of), t.integrals.shape[2]
+    rooms, slots = len(t.zone_of), t.integrals.shape[2]
     row = np.empty(slots)
-    lists = Lists(np.full((rooms, slots), NOWHERE), np.full(jobs, NOWHERE), np.full(jobs, NOWHERE))
+    lists = Lists(np.full((rooms, slots), NOWHERE), np.full(len(t.hold), NOWHERE), np.full(len(t.hold), NOWHERE))
     bag = Bag(
         np.empty(MOST_TAKEN_OUT, dtype=np.int64),
         np.empty(MOST_TAKEN_OUT, dtype=np.int64),
@@ -479,7 +500,7 @@ def ruin_and_recreate(
         np.empty(MOST_TAKEN_OUT),
     )
     longest = 0
-    for j in range(jobs):
+    for j in jobs:
         longest = max(longest, t.hold[j].max())
         if floor.room[j] != NOWHERE:
             link(lists, j, floor.room[j], floor.start[j])

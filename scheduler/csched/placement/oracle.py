@@ -7,8 +7,9 @@ from functools import cached_property
 import numpy as np
 
 from csched.placement.dtypes import Floats, Ints
-from csched.placement.prices import Answer, Prices, rent_kg
+from csched.placement.prices import Answer, Ascent, Prices, rent_kg, step_up, usage
 from csched.placement.problem import Problem
+from csched.placement.timeline import UNCAPPED
 
 CHUNK_JOBS = 256
 
@@ -96,7 +97,23 @@ class Oracle:
             total += float(np.where(start, least, np.nan_to_num(self.penalty_kg[jobs], nan=0.0)).sum())
         return Answer(total - rent_kg(problem, prices), room, slot)
 
+    def climb(self, ascent: Ascent, turn: int, steps: Floats) -> bool:
+        """Rounds of prices; see `prices.Climb`."""
+        problem, rooms = self.problem, len(self.problem.rooms)
+        there_is = np.concatenate([problem.gpus_left, problem.power_left])
+        most = np.maximum(np.where(there_is < UNCAPPED, there_is, 1).max(axis=1, keepdims=True), 1)
+        for index, step in enumerate(steps):
+            answer = self.answer(Prices(ascent.price[:rooms], ascent.price[rooms:]))
+            if answer.bound_kg > ascent.best_kg[0]:
+                ascent.best[:], ascent.best_kg[0] = ascent.price, answer.bound_kg
+            over = np.concatenate(usage(problem, answer.room, answer.slot)) - there_is
+            if not ascent.price.any() and np.all(over <= 0):
+                return False
+            step_up(ascent, over / most, turn + index, float(step))
+        return True
+
     def spread_kg(self) -> Floats:
+        """Dearest less cheapest start of each job that has one, kg per GPU and slot."""
         cheapest = np.concatenate([self.costs_kg(jobs).min(axis=(1, 2)) for jobs in self.chunks()] or [np.empty(0)])
         problem = self.problem
         spread = (self.penalty_kg - problem.drop_kg - cheapest) / (problem.gpus * problem.longest_hold)

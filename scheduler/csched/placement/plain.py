@@ -17,7 +17,9 @@ def pursue(oracle: Oracle, watch: Watch) -> Found:
     problem = oracle.problem
     with watch.stage("prices"):
         rounds = max(5, min(MOST_ROUNDS, ROUNDS_JOBS // max(1, len(problem.jobs))))
-        prices = improve(oracle, Prices.zero(problem), rounds, go_on=lambda: not watch.over(0.4))
+        prices = improve(
+            problem, Prices.zero(problem), oracle.climb, oracle.spread_kg(), rounds=rounds, go_on=watch.until(0.4)
+        )
         if not prices.sane:
             prices = Prices.zero(problem)
     with watch.stage("schedule"):

@@ -6,7 +6,7 @@ what it holds, less prices times capacity, is at most the cost of every valid pl
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -48,19 +48,6 @@ class Answer:
     slot: Ints
 
 
-class Dual(Protocol):
-    """Something that can say what prices are worth."""
-
-    @property
-    def problem(self) -> Problem: ...
-
-    def answer(self, prices: Prices) -> Answer: ...
-
-    def spread_kg(self) -> Floats:
-        """Dearest less cheapest start of each job that has one, kg per GPU and slot."""
-        ...
-
-
 def rent_kg(problem: Problem, prices: Prices) -> float:
     """Prices times capacity. A row without a cap has no price."""
     capped = problem.power_left < UNCAPPED
@@ -91,68 +78,72 @@ FIRST_STEP, LAST_STEP = 0.4, 0.004
 """Of a price, as shares of the median spread of a job's starts."""
 
 
+class Ascent(NamedTuple):
+    """Where Adam stands; one row for each room, behind them one for each site. Written to."""
+
+    price: Floats
+    """Shape (P + S, R), as all below."""
+    mean: Floats
+    """Running mean of the slope."""
+    square: Floats
+    """Running mean of its square."""
+    unit: Floats
+    """What a step of 1 is; 0 where there is nothing to price."""
+    best: Floats
+    """The best prices so far."""
+    best_kg: Floats
+    """Their bound; shape (1,)."""
+
+    @staticmethod
+    def from_prices(problem: Problem, prices: Prices, spread_kg: Floats) -> "Ascent":
+        """`spread_kg`: dearest less cheapest start of each job, per GPU and slot."""
+        unit = float(np.median(spread_kg)) + 1e-12 if len(spread_kg) else 1e-12
+        power_unit = unit * float(problem.gpus_held.sum()) / max(1.0, float(problem.power.sum()))
+        capped = problem.power_left < UNCAPPED
+        units = np.concatenate([np.full(prices.gpu.shape, unit), np.where(capped, power_unit, 0.0)])
+        price = np.concatenate([prices.gpu, np.where(capped, prices.power, 0.0)])
+        return Ascent(price, np.zeros_like(price), np.zeros_like(price), units, price.copy(), np.array([-np.inf]))
+
+    def prices(self, rooms: int) -> Prices:
+        """The best so far."""
+        return Prices(self.best[:rooms].copy(), self.best[rooms:].copy())
+
+
+def step_up(ascent: Ascent, slope: Floats, turn: int, step: float) -> None:
+    """One step of Adam. `slope` is what is held above what there is, as shares of the most that there is."""
+    mean, square, price = ascent.mean, ascent.square, ascent.price
+    mean += 0.1 * (slope - mean)
+    square += 0.01 * (slope * slope - square)
+    lift = (mean / (1 - 0.9**turn)) / (np.sqrt(square / (1 - 0.99**turn)) + 1e-9)
+    price[:] = np.maximum(price + step * ascent.unit * lift, 0.0)
+
+
+Climb = Callable[[Ascent, int, Floats], bool]
+"""Rounds of an ascent, the first of them the given one, with these steps; False where nothing more can be gained."""
+
+
 def improve(
-    dual: Dual,
+    problem: Problem,
     prices: Prices,
+    climb: Climb,
+    spread_kg: Floats,
+    *,
     rounds: int,
     first_step: float = FIRST_STEP,
-    *,
+    at_once: int = 1,
     go_on: Callable[[], bool] = always,
 ) -> Prices:
     """Better prices by Adam on the dual, beginning at `prices`: the best of those seen until `go_on` says no.
 
     Steps shrink evenly from `first_step` to LAST_STEP, so that a few rounds find the size and the rest the shape.
+    `at_once` is how many rounds there are between two looks at `go_on`.
     """
-    ascent = _Ascent(dual, prices)
-    for turn in range(1, rounds + 1):
-        if not ascent.climb(turn, first_step * (LAST_STEP / first_step) ** (turn / rounds)) or not go_on():
+    ascent = Ascent.from_prices(problem, prices, spread_kg)
+    steps = first_step * (LAST_STEP / first_step) ** (np.arange(1, rounds + 1) / rounds)
+    for turn in range(0, rounds, at_once):
+        if not climb(ascent, turn + 1, steps[turn : turn + at_once]) or not go_on():
             break
-    return ascent.best
-
-
-class _Ascent:
-    """Where Adam stands: prices, running means of slopes, and the best prices so far."""
-
-    def __init__(self, dual: Dual, prices: Prices) -> None:
-        problem = dual.problem
-        self._dual, self._problem = dual, problem
-        self._capped = problem.power_left < UNCAPPED
-        self._gpu_scale = np.maximum(problem.gpus_left.max(axis=1, keepdims=True), 1)
-        self._power_scale = np.maximum(np.where(self._capped, problem.power_left, 1).max(axis=1, keepdims=True), 1)
-        spread = dual.spread_kg()
-        self._unit = float(np.median(spread)) + 1e-12 if len(spread) else 1e-12
-        self._power_unit = self._unit * float(problem.gpus_held.sum()) / max(1.0, float(problem.power.sum()))
-        self._prices = prices
-        self._gpu, self._power = _Moments(prices.gpu), _Moments(prices.power)
-        self.best, self._best_kg = prices, -np.inf
-
-    def climb(self, turn: int, step: float) -> bool:
-        """One step; False where the prices cannot be better: nobody competes and nothing has a price."""
-        problem, now = self._problem, self._prices
-        answer = self._dual.answer(now)
-        if answer.bound_kg > self._best_kg:
-            self.best, self._best_kg = now, answer.bound_kg
-        held, drawn = usage(problem, answer.room, answer.slot)
-        if now.nil and np.all(held <= problem.gpus_left) and np.all(drawn <= problem.power_left):
-            return False
-        gpu = self._gpu.ascend(now.gpu, (held - problem.gpus_left) / self._gpu_scale, turn, step * self._unit)
-        over = np.where(self._capped, drawn - problem.power_left, 0) / self._power_scale
-        power = self._power.ascend(now.power, over, turn, step * self._power_unit)
-        self._prices = Prices(gpu, np.where(self._capped, power, 0.0))
-        return True
-
-
-class _Moments:
-    """Adam's running mean and mean square of the slope of some prices."""
-
-    def __init__(self, prices: Floats) -> None:
-        self._mean, self._square = np.zeros_like(prices), np.zeros_like(prices)
-
-    def ascend(self, prices: Floats, slope: Floats, turn: int, step: float) -> Floats:
-        self._mean += 0.1 * (slope - self._mean)
-        self._square += 0.01 * (slope * slope - self._square)
-        lift = (self._mean / (1 - 0.9**turn)) / (np.sqrt(self._square / (1 - 0.99**turn)) + 1e-9)
-        return np.maximum(prices + step * lift, 0.0)
+    return ascent.prices(len(prices.gpu))
 
 
 def certificate(problem: Problem, prices: Prices) -> Certificate:

@@ -11,13 +11,11 @@ import numpy as np
 
 from csched.placement.classes import few_classes
 from csched.placement.effort import Effort, Found, Watch
-from csched.placement.prices import FIRST_STEP, Prices, improve
+from csched.placement.prices import Prices
 from csched.placement.problem import Problem
 from csched.placement.schedule import Schedule
 from csched.placement.search import Search
 
-EXACT_JOBS, SAMPLED_JOBS = 4_000, 8_000
-"""Of more jobs than both together, the biggest stand for themselves in a sample and the others for several."""
 WARM_STEP = 0.05
 """First step of prices that are nearly right already; see `prices.improve`."""
 SETTLED = 0.5
@@ -39,19 +37,21 @@ def pursue(problem: Problem, effort: Effort, watch: Watch, seed: int, warm: Foun
         stood = warm.schedule if warm else Schedule.empty(problem)
         schedule = search.fill(stood)
     with watch.stage("prices"):
-        prices = _prices(search, effort, watch, warm)
-        hunt = _Hunt(search, schedule, search.answer(prices).bound_kg, watch)
-    settled = np.count_nonzero(stood.room >= 0) >= max(1.0, SETTLED * len(search.placeable))
+        prices, wishes = _prices(search, effort, watch, warm)
+        hunt = _Hunt(search, schedule, search.bound_kg(prices), watch)
+    settled = np.count_nonzero(stood.room >= 0) >= max(1.0, SETTLED * len(search.jobs))
     if hunt.goes_on(0.6):
         with watch.stage("schedule"):
             helps = search.guide(prices)
             go_on = watch.until(0.6)
             hunt.take(
-                search.join(stood, helps) if settled else search.squeak(search.true, helps, effort.squeaks, go_on)
+                search.join(stood, helps)
+                if settled
+                else search.squeak(Schedule.empty(problem), wishes, search.true, helps, effort.squeaks, go_on)
             )
     if effort.tiers and not settled and hunt.goes_on(0.6):
         with watch.stage("descent"):
-            below, rest = _descend(search, prices, effort, watch, dice)
+            below, rest = _descend(search, prices, wishes, effort, watch, dice)
             if hunt.take(below):
                 helps = search.guide(rest)
     turns = effort.joined_turns if settled else effort.turns
@@ -83,25 +83,19 @@ class _Hunt:
         """Whether something is left to gain, and some of this share of the time."""
         each = self._search.costs_kg(self.schedule)
         over_kg = float(each.sum()) - self._bound_kg
-        near_kg = self._watch.gap * float(each[self.schedule.room >= 0].sum())
+        near_kg = self._watch.gap * float(each[self.schedule.room[self._search.jobs] >= 0].sum())
         self._watch.near = over_kg <= near_kg
         return over_kg > max(near_kg, SAME * abs(self._bound_kg)) and not self._watch.over(share)
 
 
-def _prices(search: Search, effort: Effort, watch: Watch, warm: Found | None) -> Prices:
-    prices = Prices.zero(search.problem)
-    nearly = warm is not None and search.answer(warm.prices).bound_kg > search.answer(prices).bound_kg
-    if warm is not None and nearly:
-        prices = warm.prices
+def _prices(search: Search, effort: Effort, watch: Watch, warm: Found | None) -> tuple[Prices, Schedule]:
+    prices, rounds, first_step = Prices.zero(search.problem), effort.price_rounds, effort.price_step
+    if warm is not None and search.bound_kg(warm.prices) > search.bound_kg(prices):
+        prices, rounds, first_step = warm.prices, effort.warm_rounds, WARM_STEP
     if (exact := _by_class(search.problem)) is not None:
-        return exact
-    rounds, first_step = (effort.warm_rounds, WARM_STEP) if nearly else (effort.price_rounds, FIRST_STEP)
-    dual = search if nearly else _dual(search)
-    if dual is not search:
-        prices = improve(dual, prices, rounds, first_step, go_on=watch.until(0.3))
-        rounds, first_step = effort.warm_rounds, WARM_STEP
-    prices = improve(search, prices, rounds, first_step, go_on=watch.until(0.4))
-    return prices if prices.sane else Prices.zero(search.problem)
+        return exact, search.improve(exact, effort.warm_rounds, WARM_STEP)[1]
+    prices, wishes = search.improve(prices, rounds, first_step, go_on=watch.until(0.4))
+    return (prices if prices.sane else Prices.zero(search.problem)), wishes
 
 
 def _by_class(problem: Problem) -> Prices | None:
@@ -114,47 +108,32 @@ def _by_class(problem: Problem) -> Prices | None:
     return class_prices(problem, classes)
 
 
-def _dual(search: Search) -> Search:
-    """The problem itself or, of very many jobs, a sample: the biggest, and every so many-th other with its copies."""
-    jobs = search.placeable
-    if len(jobs) <= EXACT_JOBS + SAMPLED_JOBS:
-        return search
-    order = jobs[np.lexsort((jobs, -search.size[jobs]))]
-    step = -(-(len(jobs) - EXACT_JOBS) // SAMPLED_JOBS)
-    few = order[EXACT_JOBS + step // 2 :: step]
-    copies = np.concatenate([np.ones(EXACT_JOBS, dtype=np.int64), np.full(len(few), step)])
-    return Search(search.problem.bundled(np.concatenate([order[:EXACT_JOBS], few]), copies), bundled=True)
-
-
 def _descend(
-    search: Search, prices: Prices, effort: Effort, watch: Watch, dice: np.random.Generator
+    search: Search, prices: Prices, wishes: Schedule, effort: Effort, watch: Watch, dice: np.random.Generator
 ) -> tuple[Schedule, Prices]:
     """Tier by tier, from the biggest jobs to the smallest; the schedule, and the prices of the last tier.
 
     Where the time runs out, what is not placed yet goes to the cheapest start that fits.
     """
-    problem, jobs = search.problem, search.placeable
-    order = jobs[np.lexsort((jobs, -search.size[jobs]))]
+    order = search.by_size
     reach = np.cumsum(search.size[order])
     ends = [int(np.searchsorted(reach, share * reach[-1])) for share in effort.tiers]
-    schedule, go_on = Schedule.empty(problem), watch.until(0.7)
+    schedule, go_on = Schedule.empty(search.problem), watch.until(0.7)
     begin = 0
     for end in sorted({*ends, len(order)} - {0}):
         if begin > 0 and not go_on():
             break
-        tier, left = order[begin:end], search.beside(schedule)
         if begin > 0:
-            rest = Search(problem.part(order[begin:], left.gpus, left.power))
-            prices = improve(_dual(rest), prices, effort.tier_rounds, effort.tier_step, go_on=go_on)
-        part = Search(problem.part(tier, left.gpus, left.power))
-        tolled = part.guide(prices)
-        counts = part.true if end == len(order) else tolled
-        squeaks = max(2, min(effort.tier_squeaks, effort.tier_squeaks * TIER_JOBS // len(tier)))
-        placed = part.squeak(counts, tolled, squeaks, go_on)
+            rest = search.beside(schedule, np.sort(order[begin:]))
+            prices, wishes = rest.improve(prices, effort.tier_rounds, effort.tier_step, go_on=go_on)
+        tier = search.beside(schedule, np.sort(order[begin:end]))
+        tolled = tier.guide(prices)
+        counts = tier.true if end == len(order) else tolled
+        squeaks = max(2, min(effort.tier_squeaks, effort.tier_squeaks * TIER_JOBS // len(tier.jobs)))
+        schedule = tier.squeak(schedule, wishes, counts, tolled, squeaks, go_on)
         for _ in range(-(-effort.tier_turns // POLISH_TURNS)):
             if not go_on():
                 break
-            placed = part.polish(counts, tolled, placed, POLISH_TURNS, dice)
-        schedule.room[tier], schedule.slot[tier] = placed.room, placed.slot
+            schedule = tier.polish(counts, tolled, schedule, POLISH_TURNS, dice)
         begin = end
     return search.fill(schedule), prices

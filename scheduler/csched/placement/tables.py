@@ -18,12 +18,8 @@ MOST_ENTRIES = 4_000_000
 class Layout:
     """What all tables of one problem share; made once."""
 
-    def __init__(self, problem: Problem, *, bundled: bool = False) -> None:
-        """`bundled`: jobs stand for several of their kind, so that none is too large to start."""
+    def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.gapped = problem.gapped & (not bundled)
-        never = np.full(len(problem.rooms), np.iinfo(np.int64).max)
-        self.fewest_gpus = never if bundled else problem.gpus_left.min(axis=1)
         self.hold: Slots = np.minimum(problem.hold_slots, np.int64(problem.row_slots[-1] + 1))
         """A longer hold covers no more rows."""
         self.slots = problem.start_slots + int(self.hold.max(initial=1))
@@ -60,12 +56,12 @@ class Layout:
             zone_of=self.zone_of,
             site_of=problem.room_site,
             capped=self.capped,
-            gapped=self.gapped,
+            gapped=problem.gapped,
             nominal=Left(problem.gpus_nominal, problem.power_nominal),
             row_of=self.row_of,
             ramp=np.arange(problem.start_slots, dtype=np.float64),
             left=Left(problem.gpus_left, problem.power_left),
-            fewest_gpus=self.fewest_gpus,
+            fewest_gpus=problem.gpus_left.min(axis=1),
         )
 
     def rounded(self) -> Tables:
