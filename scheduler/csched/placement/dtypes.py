@@ -5,6 +5,6 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 Slots = npt.NDArray[np.int64]
-"""Slots, seconds and flags of each job in each room. Of 64 bits: kernels that mix widths are half as fast."""
+"""Slots, seconds and flags of each job in each room, of 64 bits as what they are added to in the kernels."""
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
