@@ -12,7 +12,7 @@ from csched.placement.class_program import class_prices
 from csched.placement.classes import MANY_JOBS, MOST_CLASSES, few_classes
 from csched.placement.engine import solve
 from csched.placement.oracle import Oracle
-from csched.placement.prices import Prices, improve
+from csched.placement.prices import Prices
 from csched.placement.problem import build
 from csched.testing.builders import MONDAY, fleet, job, occupation, site, snapshot
 
@@ -39,9 +39,8 @@ def test_no_prices_prove_more_than_those_of_the_program(kinds: int) -> None:
     prices = class_prices(problem, classes)
     assert prices is not None
     oracle = Oracle(problem)
-    climbed = improve(oracle, Prices.zero(problem), 200, 1.0)
     bound_kg = oracle.answer(prices).bound_kg
-    assert bound_kg >= oracle.answer(climbed).bound_kg - 1e-9
+    assert bound_kg > 1.1 * oracle.answer(Prices.zero(problem)).bound_kg
     for shaken in np.random.default_rng(1).normal(1, 0.05, (5, *prices.gpu.shape)):
         assert oracle.answer(Prices(prices.gpu * shaken.clip(0), prices.power)).bound_kg <= bound_kg + 1e-9
 
