@@ -55,7 +55,7 @@ class Effort:
             tier_turns=min(work, 1_000) * min(3, len(problem.jobs)),
             turns=work * min(10, len(problem.jobs)),
             warm_rounds=max(1, price_rounds // 4),
-            joined_turns=work * min(4, len(problem.jobs)),
+            joined_turns=work * min(2, len(problem.jobs)),
             polish_until=0.4 if len(problem.jobs) <= MOST_PROVEN_JOBS else 0.95,
         )
 
