@@ -41,6 +41,9 @@ SITES = ("essonne", "bologna", "kajaani")
 QUICK = {"quiet_s": 4, "apart_s": 3, "read_back_s": 3, "settle_s": 6, "retry_s": 1}
 """Waits of the agents: long enough for a controller that is killed, short enough for a test."""
 
+HOSTILE = {"SBATCH_PARTITION": "short", "SBATCH_EXCLUSIVE": "1", "SBATCH_ARRAY_INX": "1-9", "CANARY": "sings"}
+"""In the environment of every agent; none of it reaches a job."""
+
 
 @dataclass
 class Federation:
@@ -96,7 +99,12 @@ class Federation:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 cwd="/",
-                env={"PATH": "/usr/bin:/bin", "PYTHONPATH": os.pathsep.join(_source_roots()), "HOME": user.pw_dir},
+                env={
+                    **HOSTILE,
+                    "PATH": "/usr/bin:/bin",
+                    "PYTHONPATH": os.pathsep.join(_source_roots()),
+                    "HOME": user.pw_dir,
+                },
                 user=user.pw_uid,
                 group=user.pw_gid,
                 extra_groups=[],
@@ -159,7 +167,8 @@ class Federation:
         while not reached():
             self.app.poll()
             if time.monotonic() > end:
-                states = [(record.id, record.state, record.reason, record.message) for record in self.app.store.jobs()]
+                alive = [record for record in self.app.store.jobs() if record.state is not JobState.COMPLETED]
+                states = [(each.id, each.name, each.state, each.reason, each.message) for each in alive]
                 raise AssertionError(f"{states}\n" + "\n".join(self.log_of(site)[-2000:] for site in SITES))
             time.sleep(0.3)
 

@@ -14,11 +14,13 @@ def wrapped(script: Script, attempt: str) -> str:
     """A script of /bin/sh that becomes the user's.
 
     Raises:
-        ValueError: no `#!` line, or a character that no script can hold.
+        ValueError: no `#!` line, DOS line ends, or a character that no script can hold.
     """
     first, _, _ = script.body.partition("\n")
     if not first.startswith("#!") or "\0" in script.body:
         raise ValueError("the script has no `#!` line, or holds a NUL")
+    if "\r\n" in script.body:
+        raise ValueError("the script has DOS line ends, which sbatch refuses; dos2unix changes them")
     interpreter = first[2:].strip().split(maxsplit=1)
     if not interpreter:
         raise ValueError("the script's `#!` line names no interpreter")
