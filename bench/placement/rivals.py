@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from csched.placement.dtypes import Floats, Ints
 from csched.placement.oracle import CHUNK_JOBS, Oracle
-from csched.placement.problem import Floats, Ints
 from csched.placement.schedule import Board, Schedule, big_first
 
 Wish = Callable[[Oracle, Floats], Floats]

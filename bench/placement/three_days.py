@@ -21,7 +21,7 @@ from csched.domain.hardware import Hardware
 from csched.domain.job import Job
 from csched.domain.site import Fleet
 from csched.domain.snapshot import Occupation, Snapshot, SolveBudget, StandingPlan
-from csched.placement.problem import Floats
+from csched.placement.dtypes import Floats
 from csched.ports import CarbonSource
 from csched.topology.catalogue import hardware_of
 from csched_sim.queueing import PartitionQueue, Waiting, easy

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from csched.domain.site import Fleet
 from csched.domain.snapshot import Snapshot, SolveBudget
 from csched.placement import engine
+from csched.placement.dtypes import Floats
 from csched.placement.engine import solve
 from csched.placement.oracle import Oracle
 from csched.placement.prices import Prices, prices_of
-from csched.placement.problem import Floats, Problem, build
+from csched.placement.problem import Problem, build
 
 from .instances import snapshots
 from .outside_model import optimum_kg

@@ -44,17 +44,6 @@ def test_what_is_left_is_below_nothing_and_not_beyond_the_largest_number() -> No
     assert (problem.power_left - drawn)[0, 0] == int(problem.power_left[0, 0]) - JOBS * int(problem.power[0, 0])
 
 
-def test_jobs_that_stand_for_others_sum_as_those_would() -> None:
-    problem = crowd()
-    few = problem.part(np.arange(8), problem.gpus_left, problem.power_left)
-    bundled = few.bundled(np.arange(8), np.full(8, JOBS // 8, dtype=np.int64))
-    everywhere = np.zeros(8, dtype=np.int64)
-    for bundle, single in zip(
-        usage(bundled, everywhere, everywhere), usage(crowd(), *[np.zeros(JOBS, int)] * 2), strict=True
-    ):
-        assert (bundle == single).all()
-
-
 @pytest.mark.parametrize("capped", [True, False])
 def test_the_solver_gets_numbers_whose_sums_it_can_hold(*, capped: bool) -> None:
     """CP-SAT wants every sum of coefficients below 2**63."""

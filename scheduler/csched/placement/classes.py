@@ -28,7 +28,7 @@ _ALIKE = (
     "kg_per_intensity",
     "egress_kg",
 )
-_ALIKE_EVERYWHERE = ("wait_kg_per_slot", "wait_kg_at_now", "drop_kg", "copies")
+_ALIKE_EVERYWHERE = ("wait_kg_per_slot", "wait_kg_at_now", "drop_kg")
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,8 +23,6 @@ from csched.placement.timeline import Timeline, free_slots
 from csched.placement.windows import windows
 from csched.units import SECONDS_PER_HOUR
 
-__all__ = ["Flags", "Floats", "Ints", "Problem", "Room", "build"]
-
 
 @dataclass(frozen=True, eq=False)
 class Problem:
@@ -64,8 +62,6 @@ class Problem:
     """Shape (J, P)."""
     power: Ints
     """IT power in power units; shape (J, P)."""
-    copies: Ints
-    """Jobs that one entry stands for, what they hold and cost taken together; shape (J,)."""
     first: Slots
     """First allowed start slot; shape (J, P)."""
     last: Slots
@@ -103,15 +99,6 @@ class Problem:
         return replace(
             self, **taken, jobs=tuple(self.jobs[job] for job in jobs), gpus_left=gpus_left, power_left=power_left
         )
-
-    def bundled(self, jobs: Ints, copies: Ints) -> "Problem":
-        """The problem in which each of `jobs` stands for so many of its kind; for prices, not for starts."""
-        part = self.part(jobs, self.gpus_left, self.power_left)
-        scaled = {
-            name: getattr(part, name) * (copies if getattr(part, name).ndim == 1 else copies[:, None])
-            for name in _SCALED
-        }
-        return replace(part, **scaled)
 
     def start(self, slot: int) -> datetime:
         return self.now + timedelta(seconds=int(slot) * self.slot_s)
@@ -163,8 +150,7 @@ class Problem:
         if len(self.closed) > 1:
             inside &= ~self.closed[self.closed_of[jobs]]
         for room in np.flatnonzero(self.gapped):
-            hold, copies = self.hold_slots[jobs, room, None], self.copies[jobs]
-            held, drawn = self.gpus_held[jobs, room] // copies, self.power[jobs, room] // copies
+            hold, held, drawn = self.hold_slots[jobs, room, None], self.gpus_held[jobs, room], self.power[jobs, room]
             inside[:, room] &= self.free_slots(self.gpus_nominal[room], held) >= hold
             inside[:, room] &= self.free_slots(self.power_nominal[self.room_site[room]], drawn) >= hold
         return inside
@@ -174,7 +160,7 @@ class Problem:
         return free_slots(self.row_slots, self.start_slots, left, needed)
 
 
-_SCALED = (
+_BY_JOB = (
     "gpus",
     "gpus_held",
     "power",
@@ -184,10 +170,6 @@ _SCALED = (
     "wait_kg_at_now",
     "drop_kg",
     "move_kg",
-    "copies",
-)
-_BY_JOB = (
-    *_SCALED,
     "hold_slots",
     "runtime_s",
     "first",
@@ -230,7 +212,6 @@ def build(snapshot: Snapshot, verdicts: Verdicts | None) -> Problem:
         runtime_s=sizes.runtime_s,
         gpus_held=sizes.gpus_held,
         power=sizes.power,
-        copies=np.ones(len(jobs), dtype=np.int64),
         first=allowed.first,
         last=allowed.last,
         excluded=allowed.excluded,
