@@ -146,9 +146,9 @@ def _nearness(rule: str, liking: Liking, sight: Sight) -> Preference:
     hours = sight.fact("transfer.duration_h")
     if hours is None:
         return Preference(rule=rule, clause=NEAR_DATA, seen=None, points=0.0)
-    cost = sight.fact("transfer.cost_eur")
-    if cost is None and liking.cost_eur_per_gb is not None:
-        cost = liking.cost_eur_per_gb * sight.fact("transfer.size_gb")
+    cost, size_gb = sight.fact("transfer.cost_eur"), sight.fact("transfer.size_gb")
+    if cost is None and size_gb is not None and liking.cost_eur_per_gb is not None:
+        cost = liking.cost_eur_per_gb * size_gb
     told = f"{hours:.3g} h" + ("" if cost is None else f", {cost:.2f} EUR")
     share = max(0.0, 1.0 - hours / liking.max_transfer_h)
     return Preference(rule=rule, clause=NEAR_DATA, seen=told, points=liking.weight * share)
