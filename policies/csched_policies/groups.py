@@ -86,6 +86,10 @@ class Groups:
         entries = (m for m in self.by_name[name].members if m.country == country and m.counts_at(at))
         return tuple(entry.condition for entry in entries if entry.condition)
 
+    def is_conditional(self, name: str) -> bool:
+        """Whether some member counts for some operators only."""
+        return name in self.by_name and any(member.condition for member in self.by_name[name].members)
+
     def instants(self, names: Collection[str]) -> set[datetime]:
         """Every instant at which one of these groups changes."""
         members = (member for name in names if name in self.by_name for member in self.by_name[name].members)

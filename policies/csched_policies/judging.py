@@ -20,6 +20,7 @@ from csched_policies.vocabulary import is_label
 
 EVER: Final = datetime.max.replace(tzinfo=UTC)
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
+NO_ENDS: Final[Mapping[str, datetime]] = {}
 
 
 class Asker(Protocol):
@@ -84,22 +85,36 @@ class Judge:
                 return Finding(until=instant, until_reason=_expiry(asker, clause, facts, instant), ban=ban)
         return Finding(ban=ban) if ban else MET
 
-    def unknown_labels(self, rule: Rule, facts: Facts) -> tuple[tuple[Clause, tuple[str, ...]], ...]:
+    def unknown_labels(
+        self, rule: Rule, facts: Facts, ends: Mapping[str, datetime] = NO_ENDS
+    ) -> tuple[tuple[Clause, tuple[str, ...]], ...]:
         """Clauses of `when` that read a fact which is not known of this job, though another might decide; none where
         the rule is about a transfer and nothing moves."""
+        return self._unknown_at(self._now, rule, facts, ends)
+
+    def _unknown_at(
+        self, instant: datetime, rule: Rule, facts: Facts, ends: Mapping[str, datetime]
+    ) -> tuple[tuple[Clause, tuple[str, ...]], ...]:
         if any(_of_no_transfer(clause, facts) for clause in rule.when):
             return ()
-        sight = Sight(facts, self.groups, self._now)
+        sight = Sight(facts, self.groups, instant, ends)
         found = ((clause, clause.missing(sight)) for clause in rule.when)
         return tuple((clause, missing) for clause, missing in found if missing or clause.holds(sight) is None)
 
-    def applies(self, rule: Rule, facts: Facts) -> bool:
+    def lapse(self, rule: Rule, facts: Facts, ends: Mapping[str, datetime]) -> tuple[datetime, Clause] | None:
+        """The first later instant from which a clause of `when` reads what nobody vouches for any more."""
+        if all(clause.reads.isdisjoint(ends) for clause in rule.when):
+            return None
+        unknown = ((instant, self._unknown_at(instant, rule, facts, ends)) for instant in self._later)
+        return next(((instant, clauses[0][0]) for instant, clauses in unknown if clauses), None)
+
+    def applies(self, rule: Rule, facts: Facts, ends: Mapping[str, datetime] = NO_ENDS) -> bool:
         """Whether the rule is for such a job, now or at any later change of a group: the job may run until then."""
         if any(_of_no_transfer(clause, facts) for clause in rule.when):
             return False
         instants = [self._now, *self._later] if any(_changes(clause) for clause in rule.when) else [self._now]
         return any(
-            all(clause.holds(Sight(facts, self.groups, instant)) for clause in rule.when) for instant in instants
+            all(clause.holds(Sight(facts, self.groups, instant, ends)) for clause in rule.when) for instant in instants
         )
 
 
@@ -121,6 +136,18 @@ def unknown(rule: Rule, clause: Clause, missing: tuple[str, ...], site: str) -> 
         clause=clause.path,
         needed="a known value",
         message=f"{what} is not known of this job, and rule {rule.id} reads it",
+    )
+
+
+def lapsing(rule: Rule, clause: Clause, until: datetime, site: str) -> Reason:
+    """Why a job must have ended by then: nobody knows afterwards whether the rule is for it."""
+    return Reason(
+        site=site,
+        code=ReasonCode.POLICY_UNKNOWN_FACT,
+        rule=rule.id,
+        clause=clause.path,
+        needed="a known value",
+        message=f"{clause.path} is vouched for only until {format_instant(until)}, and rule {rule.id} reads it",
     )
 
 

@@ -7,6 +7,7 @@ A part is asked once for each combination of the labels that it reads, however m
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from csched_policies.clause import Clause
@@ -14,7 +15,7 @@ from csched_policies.demands import OF_DATASET, OF_JOB, Demand, demands
 from csched_policies.facts import COLUMN, Facts
 from csched_policies.judging import Judge
 from csched_policies.rule import Rule
-from csched_policies.transfers import rests_on
+from csched_policies.transfers import MOVES, rests_on
 from csched_policies.vocabulary import Kind, is_of_pair, is_of_site
 
 
@@ -34,8 +35,18 @@ class Unknown:
 
 
 @dataclass(frozen=True)
+class Vouched:
+    """Whether the rule is for such jobs is known only until nobody vouches any more for what its `when` reads."""
+
+    before: Applies | None
+    until: datetime
+    clause: Clause
+    """Of `when`; not known from then on."""
+
+
+@dataclass(frozen=True)
 class AtSites:
-    """The rule speaks of a way, and so of each site otherwise."""
+    """The rule speaks of a way, or of countries that count for some operators only: of each site otherwise."""
 
     each: tuple["State", ...]
 
@@ -47,7 +58,10 @@ class Demanded:
     """Facts that the demands compare, beside those of the site."""
 
 
-State = Applies | Unknown | AtSites | Demanded | None
+State = Applies | Unknown | Vouched | AtSites | Demanded | None
+
+Seen = tuple[Facts, Mapping[str, datetime]]
+"""Facts of a site, of the way to it and of the job, and the instants from which some of them are not known."""
 
 
 class Part(Protocol):
@@ -63,13 +77,15 @@ class Part(Protocol):
 
 
 class RulePart:
-    """`sees`: facts of every site together with the labels' ways to them, in the order of the fleet."""
+    """`sees`: what such labels meet at every site, in the order of the fleet."""
 
-    def __init__(self, rule: Rule, judge: Judge, sees: Callable[[Facts], Sequence[Facts]]) -> None:
+    def __init__(self, rule: Rule, judge: Judge, sees: Callable[[Facts], Sequence[Seen]]) -> None:
         self.rule = rule
         self._judge = judge
         self._sees = sees
-        self._of_way = any(is_of_pair(path) for path in rule.reads)
+        self._by_site = any(is_of_pair(path) for path in rule.reads) or any(
+            judge.groups.is_conditional(name) for clause in rule.when for name in clause.group_names
+        )
         required = frozenset(path for clause in rule.require for path in clause.reads)
         asked = required | frozenset(path for liking in rule.prefer for path in liking.reads)
         self._asked = tuple(sorted(path for path in asked if not is_of_site(path)))
@@ -77,18 +93,20 @@ class RulePart:
         self.edges = _edges(rule, asked)
 
     def state(self, labels: Facts) -> State:
-        if not self._of_way:
-            return self._at(labels)
-        each = tuple(self._at(facts) for facts in self._sees(labels))
-        return AtSites(each)
+        if not self._by_site:
+            return self._at(labels, {})
+        return AtSites(tuple(self._at(facts, ends) for facts, ends in self._sees(labels)))
 
-    def _at(self, facts: Facts) -> State:
-        unknown = self._judge.unknown_labels(self.rule, facts)
+    def _at(self, facts: Facts, ends: Mapping[str, datetime]) -> State:
+        unknown = self._judge.unknown_labels(self.rule, facts, ends)
         if unknown:
             return Unknown(unknown)
-        if not self._judge.applies(self.rule, facts):
-            return None
-        return Applies((facts.get("transfer"), *map(facts.get, self._asked)))
+        state = None
+        if self._judge.applies(self.rule, facts, ends):
+            asked = (*map(facts.get, self._asked), *map(ends.get, self._asked))
+            state = Applies((facts.get(MOVES), *asked))
+        lapse = self._judge.lapse(self.rule, facts, ends)
+        return Vouched(state, *lapse) if lapse else state
 
 
 class DemandPart:

@@ -17,7 +17,7 @@ from csched_policies.contradicting import Contradictions
 from csched_policies.exceptions import Exemption, longest
 from csched_policies.facts import COLUMN, Dataset, Facts, Tenant, ends_of_evidence, inputs, label_facts, site_facts
 from csched_policies.groups import Groups
-from csched_policies.judging import EVER, MET, Finding, Judge, reason_of, unknown
+from csched_policies.judging import EVER, MET, Finding, Judge, lapsing, reason_of, unknown
 from csched_policies.parts import (
     Applies,
     AtSites,
@@ -26,8 +26,10 @@ from csched_policies.parts import (
     Numbering,
     Part,
     RulePart,
+    Seen,
     State,
     Unknown,
+    Vouched,
     columns_read,
 )
 from csched_policies.preferring import prefer
@@ -90,7 +92,7 @@ class Table:
         }
         of_datasets = any(dataset.egress or dataset.egress_hours for dataset in self._datasets.values())
         parts: tuple[Part, ...] = (
-            *(RulePart(rule, self._judge, self._seen_at) for rule in rules),
+            *(RulePart(rule, self._judge, self._seen) for rule in rules),
             DemandPart(of_datasets=of_datasets),
         )
         more = {COLUMN[path] for each in exemptions for path in each.reads if path in COLUMN}
@@ -206,8 +208,11 @@ class Table:
             self._findings[key] = found
         return found
 
-    def _seen_at(self, labels: Facts) -> list[Facts]:
-        return [self.facts_at(index, labels) for index in range(len(self._sites))]
+    def seen_at(self, index: int, labels: Facts) -> Seen:
+        return self.facts_at(index, labels), self.ends_at(index, labels)
+
+    def _seen(self, labels: Facts) -> list[Seen]:
+        return [self.seen_at(index, labels) for index in range(len(self._sites))]
 
 
 class _Row:
@@ -221,7 +226,7 @@ class _Row:
         demanded = states[-1]
         self._demands = demanded.demands if isinstance(demanded, Demanded) else ()
         self._count = len(table.fleet.sites)
-        self._facts: dict[int, tuple[Facts, Mapping[str, datetime]]] = {}
+        self._facts: dict[int, Seen] = {}
 
     def verdicts(self) -> Row:
         liked = self._preferences()
@@ -260,8 +265,11 @@ class _Row:
         )
 
     def _of_rule(self, rule: Rule, state: State, index: int) -> list[Finding]:
+        site = self._table.fleet.sites[index].id
+        if isinstance(state, Vouched):
+            bound = Finding(until=state.until, until_reason=lapsing(rule, state.clause, state.until, site))
+            return [bound, *self._of_rule(rule, state.before, index)]
         if isinstance(state, Unknown):
-            site = self._table.fleet.sites[index].id
             return [Finding(denial=unknown(rule, clause, missing, site)) for clause, missing in state.clauses]
         if not isinstance(state, Applies):
             return []
@@ -274,12 +282,9 @@ class _Row:
     def _finding(self, asker: Any, clause: Clause, index: int) -> Finding:
         return self._table.judge.finding(asker, clause, *self._known(index))
 
-    def _known(self, index: int) -> tuple[Facts, Mapping[str, datetime]]:
+    def _known(self, index: int) -> Seen:
         if index not in self._facts:
-            self._facts[index] = (
-                self._table.facts_at(index, self._labels),
-                self._table.ends_at(index, self._labels),
-            )
+            self._facts[index] = self._table.seen_at(index, self._labels)
         return self._facts[index]
 
     def _preferences(self) -> list[list[Preference]]:
@@ -288,13 +293,17 @@ class _Row:
         for rule, state in self._states:
             if not rule.prefer or rule.text.mode is not Mode.ENFORCE:
                 continue
-            each = state.each if isinstance(state, AtSites) else (state,) * self._count
+            each = [_now(one) for one in (state.each if isinstance(state, AtSites) else (state,) * self._count)]
             sights = [self._table.judge.sight(*self._known(index)) for index in range(self._count)]
             for liking in rule.prefer:
                 for index, preference in enumerate(prefer(rule.id, liking, sights)):
                     if isinstance(each[index], Applies):
                         found[index].append(preference)
         return found
+
+
+def _now(state: State) -> State:
+    return state.before if isinstance(state, Vouched) else state
 
 
 def tiered(denials: Iterable[Reason]) -> tuple[Reason, ...]:

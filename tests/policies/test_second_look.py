@@ -11,7 +11,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from policy_oracle import Oracle
-from policy_strategies import CLASSES, GROUPS, NOW, TENANTS, fleet, job, jobs, links, rule_sets, sites, sources
+from policy_strategies import (
+    CLASSES,
+    COUNTRIES,
+    DAYS,
+    GROUPS,
+    NOW,
+    TENANTS,
+    fleet,
+    job,
+    jobs,
+    links,
+    rule_sets,
+    sites,
+    sources,
+)
 from test_exceptions import exceptions
 
 from csched import shipped
@@ -72,6 +86,28 @@ def test_it_says_what_a_third_reader_says_and_never_contradicts_the_table(data, 
         assert (
             any_applied or any(columns.get(name) for name in columns if name.startswith("requires_")) or not objections
         )
+
+
+HOME_STATED = ["sites[0]", "sites[0].country", "sites[1].operator.adequacy", "links[0]"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), rule_sets(most=1), jobs(), sites(), st.sampled_from(COUNTRIES))
+def test_it_objects_to_nothing_that_the_table_allows_while_somebody_vouches(data, rules, columns, facts, home) -> None:
+    """Data of s0 moves to s1; who vouches for the facts of either, or for the link, does so until some day."""
+    operator = data.draw(st.sampled_from(["in", "not_in"]))
+    path = data.draw(st.sampled_from(["transfer.from_country", "tenant.country"]))
+    named = data.draw(st.lists(st.sampled_from([*COUNTRIES, "@adequate(GDPR)"]), min_size=1, max_size=2, unique=True))
+    rules[0]["when"] = {path: {operator: named}}
+    stated = data.draw(st.dictionaries(st.sampled_from(HOME_STATED), st.sampled_from(DAYS), min_size=1, max_size=2))
+    evidence = {at: Evidence(source="x", valid_until=f"{day}T00:00:00Z") for at, day in stated.items()}
+    where = fleet([{"country": home}, facts], data.draw(links(2))).model_copy(update={"evidence": evidence})
+    policies, end = load_sources(sources(rules)), NOW + timedelta(hours=data.draw(st.sampled_from([1, 240, 960])))
+    one = job({**columns, "data_site": "s0", "data_gb": 100.0})
+    _, verdict = policies.screen([one], where, NOW)[one.job]
+    in_time = verdict.latest_end is None or end <= verdict.latest_end
+    if verdict.allowed and in_time and not any(ban.forbids(NOW) for ban in verdict.bans):
+        assert SecondLook(policies.sources()).objections(one, where, "s1", NOW, end) == ()
 
 
 @pytest.mark.parametrize("path", VOCABULARY)

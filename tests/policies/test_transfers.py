@@ -1,12 +1,14 @@
 """The way of a job's data: what moves, from where, by which link, through whom, and who vouches until when."""
 
+import json
 from datetime import timedelta
 
 import pytest
-from policy_strategies import GROUPS, NOW, fleet, job, policies
+from policy_strategies import GROUPS, NOW, fleet, job, policies, sources
 
 from csched.domain.site import Evidence
 from csched_policies.cases import run_cases
+from csched_policies.load import load_sources
 from csched_policies.second_look import SecondLook
 
 HEAD = {"version": 1, "because": "a contract", "owner": "dpo@example.eu", "review_by": "2027-05-01"}
@@ -138,6 +140,64 @@ def test_a_link_is_believed_as_long_as_somebody_vouches_for_it(require, evidence
     verdict = verdicts(require, columns, evidence=evidence)[1]
     assert verdict.allowed
     assert verdict.latest_end == (None if days is None else NOW + timedelta(days=days))
+
+
+FROM_FRANCE = {"transfer.from_country": {"in": ["FR"]}}
+FROM_ABROAD = {"transfer.from_country": {"in": ["US", "@AREA"], "not_in": ["FR"]}}
+HOME_SOON = {"sites[0].country": SOON}
+
+
+@pytest.mark.parametrize("when", [FROM_FRANCE, FROM_ABROAD, {**FROM_FRANCE, "data.class": {"in": ["health"]}}])
+def test_a_rule_binds_once_nobody_vouches_for_what_its_when_reads(when) -> None:
+    """Whether it is for the job now or not: from that day on nobody knows."""
+    columns = {**FROM_PARIS, "data_class": "public"}
+    verdict = verdicts({"site.country": {"in": ["DE"]}}, columns, when, evidence=HOME_SOON)[1]
+    assert (verdict.allowed, verdict.latest_end) == (True, SOON.valid_until)
+    assert verdict.latest_end_reason.code == "PolicyUnknownFact"
+    assert verdict.latest_end_reason.message == (
+        "transfer.from_country is vouched for only until 2026-11-23T00:00:00Z, and rule r reads it"
+    )
+    gone = {"sites[0].country": Evidence(source="x", valid_until=NOW)}
+    after = verdicts({"site.country": {"in": ["DE"]}}, columns, when, evidence=gone)[1].denials
+    assert {(reason.code, reason.clause) for reason in after} == {("PolicyUnknownFact", "transfer.from_country")}
+
+
+def test_a_rule_prefers_for_as_long_as_what_its_when_reads_is_known() -> None:
+    text = rule({"site.country": {"not_in": ["US"]}}, FROM_FRANCE, prefer={"site.pue": {"minimise": 2}})
+    where = fleet(PLACES, LINKS).model_copy(update={"evidence": HOME_SOON})
+    one = job({"job": "j", "gpus": 8, "time_limit_s": 3600, **FROM_PARIS})
+    verdict = policies([text]).screen([one], where, NOW)["j"][1]
+    assert [each.rule for each in verdict.preferences] == ["r"]
+
+
+@pytest.mark.parametrize(("operator", "expected"), [("in", [True, False, False]), ("not_in", [False, True, False])])
+def test_a_member_under_a_condition_counts_in_when_where_the_operator_is_covered(operator, expected) -> None:
+    """The tenant is at home in the US: which operators are covered, each site says for itself."""
+    covered = {"country": "DE", "operator": {"adequacy": ["dpf-eu-us"]}}
+    places = [covered, {**covered, "operator": {"adequacy": []}}, {"country": "DE"}]
+    when = {"tenant.country": {operator: ["@adequate(GDPR)"]}}
+    groups = {"adequate(GDPR)": [{"country": "US", "condition": "dpf-eu-us"}]}
+    far = {"far": {"country": "US"}}
+    loaded = policies([rule({"site.country": {"in": ["FR"]}}, when)], groups=groups, tenants=far)
+    one, where = job({"job": "j", "gpus": 8, "time_limit_s": 3600, "tenant": "far"}), fleet(places)
+    looked = SecondLook(loaded.sources())
+    bound = [bool(verdict.denials) for verdict in loaded.screen([one], where, NOW)["j"]]
+    assert bound == expected
+    assert bound == [bool(looked.objections(one, where, site.id, NOW, NOW)) for site in where.sites]
+
+
+def test_data_of_one_country_is_told_apart_by_who_vouches_for_where_it_is() -> None:
+    """Two datasets, each kept at both sites of France; for the country of one home somebody vouches until tomorrow."""
+    places = [{"country": "FR"}, {"country": "FR"}, {"country": "DE"}]
+    sets = {
+        "here": {"home_site": "s0", "size_gb": 450, "replicas": ["s1"]},
+        "there": {"home_site": "s1", "size_gb": 450, "replicas": ["s0"]},
+    }
+    files = sources([rule(FROM_FRANCE)]) | {"facts/datasets.yaml": json.dumps(sets)}
+    pair = [job({"job": name, "gpus": 8, "time_limit_s": 3600, "datasets": [name]}) for name in ("there", "here")]
+    where = fleet(places).model_copy(update={"evidence": HOME_SOON})
+    row = load_sources(files).screen(pair, where, NOW)
+    assert [row[name][2].latest_end for name in ("there", "here")] == [None, SOON.valid_until]
 
 
 def test_where_nothing_moves_no_link_bounds_the_job() -> None:
