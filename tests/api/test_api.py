@@ -29,6 +29,7 @@ PROTECTED = [
     ("GET", "/api/v1/agents/essonne/orders"),
     ("POST", "/api/v1/agents/essonne/reports"),
     ("POST", "/api/v1/agents/essonne/facts"),
+    ("POST", "/api/v1/agents/essonne/adopted"),
 ]
 
 

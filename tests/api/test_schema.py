@@ -8,7 +8,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 def test_answers_are_as_described(served) -> None:
     schema = schemathesis.openapi.from_asgi("/openapi.json", served.api)
     operations = [found.ok() for found in schema.get_all_operations()]
-    assert len(operations) == 15
+    assert len(operations) == 16
     for operation in operations:
 
         @settings(

@@ -5,6 +5,8 @@ import os
 import pwd
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,11 +22,14 @@ SOUND = [*ALWAYS, "--job-name=csched-1"]
 
 
 @pytest.fixture
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site with one cluster, whose sbatch prints what it is given."""
-    folder = tmp_path_factory.mktemp("site")
-    for each in (folder, folder.parent, folder.parent.parent):
-        each.chmod(0o755)
+def place() -> Iterator[Path]:
+    """A site with one cluster, whose sbatch prints what it is given; every user can reach it."""
+    with tempfile.TemporaryDirectory(prefix="csched-site-") as folder:
+        Path(folder).chmod(0o755)
+        yield _furnished(Path(folder))
+
+
+def _furnished(folder: Path) -> Path:
     sbatch = folder / "sbatch"
     sbatch.write_text(
         f"#!{sys.executable} -IS\nimport os, sys, json\nprint(json.dumps([sys.argv[1:], dict(os.environ)]))\n"
