@@ -51,8 +51,9 @@ class Scene(NamedTuple):
 class Oracle:
     """`groups`: name -> list of members as written; `tenants`: as in facts/tenants.yaml."""
 
-    def __init__(self, groups, tenants, exceptions=(), places=(), links=()):
-        """`places`: every site of the fleet, as dictionaries that have an `id`."""
+    def __init__(self, groups, tenants, exceptions=(), places=(), links=(), *, datasets=None):
+        """`places`: every site of the fleet, as dictionaries that have an `id`; `datasets`: facts/datasets.yaml."""
+        self.datasets = datasets or {}
         self.groups = groups
         self.tenants = tenants
         self.exceptions = exceptions
@@ -79,8 +80,29 @@ class Oracle:
         answers = {path: self.compare(path, test, scene) for path, test in asked.items()}
         return {path: "unknown" if answer is None else "deny" for path, answer in answers.items() if not answer}
 
+    def inputs(self, job):
+        """The job once for each dataset that it reads, as if it read nothing else."""
+        for name in job.get("datasets") or ():
+            known = self.datasets.get(name, {})
+            stated, own = known.get("class"), job.get("data_class")
+            yield {
+                **job,
+                "datasets": (),
+                "dataset": name,
+                "data_class": max(filter(None, (stated, own)), key=DATA_CLASSES.index) if stated else None,
+                "data_law": known.get("law"),
+                "data_site": known.get("home_site") or job.get("data_site"),
+                "data_gb": known.get("size_gb", job.get("data_gb")),
+                "data_replicas": known.get("replicas", ()),
+                "data_egress": known.get("egress"),
+            }
+        if not job.get("datasets"):
+            yield job
+
     def demands(self, job):
-        """(path, comparison) of what the job asks for itself."""
+        """(path, comparison) of what the job, and the dataset that it reads, ask for themselves."""
+        if job.get("data_egress") == "forbidden":
+            yield "site.id", {"in": [*([job["data_site"]] if job["data_site"] else []), *job["data_replicas"]]}
         wants = job.get("requires_confidential")
         if wants in {"cpu", "gpu"}:
             yield "site.confidential.cpu_tee", {"in": ["sev-snp", "tdx"]}
@@ -124,6 +146,9 @@ class Oracle:
 
     def allows_until(self, rules, job, site, now, end):
         """Whether a job may start at `now`, and every applied rule then holds on each day of [now, end)."""
+        alone = list(self.inputs(job))
+        if alone != [job]:
+            return all(self.allows_until(rules, each, site, now, end) for each in alone)
         if any(not self.compare(path, test, Scene(job, site, now)) for path, test in self.demands(job)):
             return False
         shut = [rule for rule in rules if applied(rule) and self.closed(rule, job, site, now)]
@@ -150,7 +175,8 @@ class Oracle:
 
     def moves(self, scene):
         home = scene.job.get("data_site")
-        if not scene.job.get("data_gb") or home == scene.site.get("id", "s0"):
+        here = scene.site.get("id", "s0")
+        if not scene.job.get("data_gb") or home == here or here in scene.job.get("data_replicas", ()):
             return False
         return None if home is None else True
 
@@ -198,6 +224,10 @@ class Oracle:
             return self.path(scene)
         if path.startswith("transfer."):
             return self.way(scene)[path] if self.moves(scene) else None
+        if path == "tenant.gpu_hours":
+            return scene.job.get("tenant")
+        if path == "data.law" and scene.job.get("data_law"):
+            return [scene.job["data_law"]]
         if path in TENANT_FACTS:
             value = self.tenants.get(scene.job.get("tenant"), {}).get(TENANT_FACTS[path])
             return [value] if TENANT_FACTS[path] == "law" and isinstance(value, str) else value
@@ -213,7 +243,7 @@ class Oracle:
         return value
 
     def compare(self, path, test, scene):
-        if path in CLOCKS:
+        if path in CLOCKS or path == "tenant.gpu_hours":
             return None if self.fact(path, scene) is None else True
         answers = [self.one(path, operator, operand, scene) for operator, operand in test.items()]
         if False in answers:

@@ -1,14 +1,15 @@
 """Whatever happens in between, a job is only ever handed over where the policies in force at that moment allow it.
 
 Jobs come, change and go back to the queue, sites are drained, days pass and evidence with them, policies are replaced,
-signed, not signed, tampered with; a planner that heeds the rules takes turns with one that does not. A third reader, in
-policy_oracle.py, judges every order that reaches the dispatcher.
+signed, not signed, tampered with; csched's own planner takes turns with one that heeds the rules and one that does not.
+A third reader, in policy_oracle.py, judges every order that reaches the dispatcher, and every plan by a month's shares.
 """
 
 import functools
 import json
 import shutil
 import tempfile
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,8 +24,8 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from policy_oracle import Oracle
-from policy_strategies import CLASSES, GROUPS, NOW, TENANTS, jobs, links, rule_sets, sites, sources
+from policy_oracle import Oracle, Scene
+from policy_strategies import CLASSES, COUNTRIES, GROUPS, NOW, TENANTS, jobs, links, rule_sets, sites, sources
 from test_exceptions import exceptions
 
 from csched.app import App
@@ -37,12 +38,35 @@ from csched.store.repository import Repository
 from csched.testing.planner import everything_at
 from csched.testing.world import RecordingDispatcher
 from csched_policies.manifest import sign
+from csched_policies.policy_set import PolicySet
 
 SCRIPT = Script(body="#!/bin/sh\n", work_dir="/", stdout="/dev/null")
 PLACE = {"grid_zone": "FR", "pue": 1.2, "partitions": [{"name": "p", "hardware": "dgx-h100", "nodes": 100}]}
 INSTEAD_OF = ["eu27", "eea", "adequate-gdpr", "adequate-fadp", "adequate-ukgdpr"]
 """The shipped files whose names the groups of the tests take, in the order of GROUPS: otherwise both would count."""
 LIMITS_H = [1, 30, 24 * 10]
+DATASETS = {
+    "scans": {"class": "health", "law": "GDPR", "home_site": "s0", "size_gb": 100, "egress": "forbidden"},
+    "copies": {"class": "special", "law": "FADP", "home_site": "s1", "size_gb": 9, "replicas": ["s0"]},
+    "weather": {"class": "public", "home_site": "s1", "size_gb": 0},
+}
+NAMES = st.sampled_from([[], [], ["weather"], ["scans"], ["copies", "weather"], ["copies", "scans"], ["nobody-knows"]])
+"""Of those that nobody knows few: a job that no site may have is held, and shows nothing."""
+
+
+@st.composite
+def shares(draw):
+    """At most one rule of a tenant's month, as a list."""
+    if draw(st.booleans()):
+        return []
+    outside = draw(st.lists(st.sampled_from([*COUNTRIES, "@UNION"]), min_size=1, max_size=2, unique=True))
+    return [share_of(draw(st.sampled_from([0, 30, 60])), outside)]
+
+
+def share_of(percent, outside):
+    share = {"at_most_pct": percent, "outside": outside, "per": "month"}
+    head = {"id": "share", "version": 1, "because": "a contract", "owner": "dpo@example.eu", "review_by": "2027-05-01"}
+    return {**head, "enforce": "hard", "mode": "enforce", "require": {"tenant.gpu_hours": share}}
 
 
 @functools.cache
@@ -56,8 +80,10 @@ def empty_database() -> Path:
 class Site(RuleBasedStateMachine):
     submitted = Bundle("submitted")
 
-    @initialize(facts=st.lists(sites(), min_size=2, max_size=2), joined=links(2), first=rule_sets(most=2))
-    def open(self, facts, joined, first) -> None:
+    @initialize(
+        facts=st.lists(sites(), min_size=2, max_size=2), joined=links(2), first=rule_sets(most=2), more=shares()
+    )
+    def open(self, facts, joined, first, more) -> None:
         self.links = joined
         self.home = Path(tempfile.mkdtemp(prefix="csched-in-force-"))
         shutil.copy(empty_database(), self.home / "csched.db")
@@ -68,7 +94,7 @@ class Site(RuleBasedStateMachine):
         trust = generate_key(self.key)
         self.in_force: tuple[list, list] | None = None
         self.clock = FixedClock(NOW)
-        self._write(first, [])
+        self._write([*first, *more], [])
         self._sign()
         places = {"policies": self.folder, "policy_keys": trust, "fleet": self.home / "fleet.yaml"}
         self.app = App(Settings(home=self.home, **places), self.clock)
@@ -79,7 +105,8 @@ class Site(RuleBasedStateMachine):
     def _write(self, rules, excepted) -> None:
         kept = {name: (self.folder / name).read_bytes() for name in ("MANIFEST.json", "MANIFEST.sig") if self.in_force}
         shutil.rmtree(self.folder, ignore_errors=True)
-        files = {**sources(rules), **{f"exceptions/{each['id']}.yaml": json.dumps(each) for each in excepted}}
+        files = {**sources(rules), "facts/datasets.yaml": json.dumps(DATASETS)}
+        files |= {f"exceptions/{each['id']}.yaml": json.dumps(each) for each in excepted}
         for name, text in files.items():
             file = self.folder / (_instead(name) if name.startswith("groups/") else name)
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -92,10 +119,11 @@ class Site(RuleBasedStateMachine):
         sign(self.folder, read_private_key(self.key), self.clock.now())
         self.in_force = self.written
 
-    @rule(target=submitted, columns=jobs(), hours=st.sampled_from(LIMITS_H))
-    def submit(self, columns, hours) -> int:
+    @rule(target=submitted, columns=jobs(), names=NAMES, hours=st.sampled_from(LIMITS_H))
+    def submit(self, columns, names, hours) -> int:
         known = {name: value for name, value in columns.items() if value is not None}
-        return self.app.submit(Job.model_validate({**known, "time_limit_s": hours * 3600}), SCRIPT, name="x")
+        told = {**known, "datasets": names, "time_limit_s": hours * 3600}
+        return self.app.submit(Job.model_validate(told), SCRIPT, name="x")
 
     @rule(job=submitted, data_class=st.sampled_from(CLASSES), what=st.sampled_from(["relabel", "release", "cancel"]))
     def meddle(self, job, data_class, what) -> None:
@@ -108,11 +136,11 @@ class Site(RuleBasedStateMachine):
             elif record.hold:
                 self.app.store.release(job)
 
-    @rule(data=st.data(), rules=rule_sets(most=3), signed=st.sampled_from([True, True, False]))
-    def change_policies(self, data, rules, signed) -> None:
+    @rule(data=st.data(), rules=rule_sets(most=3), more=shares(), signed=st.sampled_from([True, True, False]))
+    def change_policies(self, data, rules, more, signed) -> None:
         liftable = [each for each in rules if each["enforce"] == "overridable"]
         drawn = data.draw(st.lists(exceptions(liftable), max_size=2)) if liftable else []
-        self._write(rules, [{"id": f"e{number}", **each} for number, each in enumerate(drawn)])
+        self._write([*rules, *more], [{"id": f"e{number}", **each} for number, each in enumerate(drawn)])
         if signed:
             self._sign()
 
@@ -146,11 +174,44 @@ class Site(RuleBasedStateMachine):
             self.hand_over()
 
     @rule()
+    def plan_by_the_engine(self) -> None:
+        """It puts hours abroad only where the share of the month is kept, what has been used already included."""
+        before, jobs = set(self.recorder.orders), self.app.store.jobs(states=[JobState.PENDING])
+        used = self.app.snapshot().usage
+        plan = self.app.plan_once()
+        self._judge_orders(before)
+        tenant_of = {record.job.job: record.job.tenant for record in jobs}
+        hours_of = {record.job.job: record.job.gpus * record.job.time_limit_s / 3600 for record in jobs}
+        planned = [(tenant_of[each.job], each.site, hours_of[each.job]) for each in plan.placements] if plan else []
+        for share in [each for each in self.in_force[0] if each["id"] == "share"]:
+            self._judge_share(
+                share["require"]["tenant.gpu_hours"], [(u.tenant, u.site, u.gpu_h) for u in used], planned
+            )
+
+    def _judge_share(self, share, used, planned) -> None:
+        oracle = self._oracle()
+        abroad = {
+            site["id"]
+            for site in self.facts
+            if site["country"] is None
+            or not oracle.member(site["country"], share["outside"], False, Scene({}, site, self.clock.now()))
+        }
+        for tenant in {owner for owner, site, _ in planned if site in abroad}:
+            hours = [(site, gpu_h) for owner, site, gpu_h in (*used, *planned) if owner == tenant]
+            spent, total = sum(gpu_h for site, gpu_h in hours if site in abroad), sum(gpu_h for _, gpu_h in hours)
+            assert spent <= share["at_most_pct"] / 100 * total + 1e-6, (tenant, share, hours)
+
+    def _oracle(self) -> Oracle:
+        return Oracle(GROUPS, TENANTS, self.in_force[1], self.facts, self.links, datasets=DATASETS)
+
+    @rule()
     def hand_over(self) -> None:
         before = set(self.recorder.orders)
         self.app.attempts.hand_over()
-        rules, excepted = self.in_force
-        oracle = Oracle(GROUPS, TENANTS, excepted, self.facts, self.links)
+        self._judge_orders(before)
+
+    def _judge_orders(self, before) -> None:
+        rules, oracle = self.in_force[0], self._oracle()
         for attempt, order in self.recorder.orders.items():
             if attempt in before:
                 continue
@@ -173,9 +234,11 @@ class Site(RuleBasedStateMachine):
 
 
 class WithoutSecondLook(Site):
-    @initialize(facts=st.lists(sites(), min_size=2, max_size=2), joined=links(2), first=rule_sets(most=2))
-    def open(self, facts, joined, first) -> None:
-        super().open(facts, joined, first)
+    @initialize(
+        facts=st.lists(sites(), min_size=2, max_size=2), joined=links(2), first=rule_sets(most=2), more=shares()
+    )
+    def open(self, facts, joined, first, more) -> None:
+        super().open(facts, joined, first, more)
         self.app.attempts.gate = None
 
 
@@ -193,3 +256,21 @@ def test_without_the_second_look_an_order_against_the_rules_would_be_found() -> 
         run_state_machine_as_test(
             WithoutSecondLook, settings=settings(FEW, max_examples=60, derandomize=True, phases=[Phase.generate])
         )
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_without_its_row_a_share_would_be_found_exceeded(counted: bool, monkeypatch) -> None:
+    """The only job of a tenant would be all of its month, and three tenths may lie abroad."""
+    if not counted:
+        monkeypatch.setattr(PolicySet, "quotas", lambda *_: ())
+    site = Site()
+    try:
+        site.open(facts=[{"country": "DE"}, {"country": "US"}], joined=[], first=[], more=[share_of(30, ["FR"])])
+        told = {"job": "one", "gpus": 8, "time_limit_s": 3600, "tenant": "acme"}
+        site.submit(columns=told, names=[], hours=1)
+        with nullcontext() if counted else pytest.raises(AssertionError, match="at_most_pct"):
+            site.plan_by_the_engine()
+        assert site.recorder.orders.keys() == site.judged
+        assert bool(site.judged) is not counted
+    finally:
+        site.teardown()
