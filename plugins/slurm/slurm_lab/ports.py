@@ -27,8 +27,8 @@ def take(home: Path) -> int:
     with _locked():
         for first in range(_FIRST, _LAST, PORTS):
             record = _TAKEN / str(first)
-            if record.exists() and (Path(record.read_text()) / "lab.json").exists():
-                continue
+            if record.exists() and Path(record.read_text()) != home and Path(record.read_text()).is_dir():
+                continue  # also a lab that is only about to come up: its folder is there first
             if all(_free(port) for port in range(first, first + PORTS)):
                 record.write_text(str(home))
                 return first

@@ -4,7 +4,6 @@ import json
 import os
 import pwd
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +31,7 @@ def place() -> Iterator[Path]:
 def _furnished(folder: Path) -> Path:
     sbatch = folder / "sbatch"
     sbatch.write_text(
-        f"#!{sys.executable} -IS\nimport os, sys, json\nprint(json.dumps([sys.argv[1:], dict(os.environ)]))\n"
+        "#!/usr/bin/python3 -IS\nimport os, sys, json\nprint(json.dumps([sys.argv[1:], dict(os.environ)]))\n"
     )
     sbatch.chmod(0o755)
     table = folder / "clusters.json"
