@@ -7,7 +7,7 @@ fleet: rules of which each leaves a site, and all together none.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice, product
+from itertools import combinations, islice, product
 from math import prod
 from typing import Any, Final
 
@@ -29,6 +29,9 @@ from csched_policies.table import Table
 from csched_policies.vocabulary import VOCABULARY, Law, Sector
 
 MAX_COMBINATIONS: Final = 200_000
+
+_Clash = tuple[tuple[str, ...], str | None]
+"""Rules, and the fact that would need two values; null where it is the fleet that has no such site."""
 
 
 @dataclass(frozen=True)
@@ -85,28 +88,55 @@ def count_kinds(content: Content) -> int:
     return len(LabelSpace(_applied(content)))
 
 
+def tries_all_together(content: Content) -> bool:
+    """Whether the applied rules are few enough that each kind of job is judged by all of them."""
+    return count_kinds(content) <= MAX_COMBINATIONS
+
+
 def find_conflicts(content: Content, fleet: Fleet | None, now: datetime) -> tuple[Conflict, ...]:
     """All conflicts among the rules that are applied, smallest sets of rules first.
 
+    Rules that tell too many kinds of jobs apart are tried alone and two by two (`tries_all_together`).
+
     Raises:
-        InputError: more kinds of jobs than can be tried.
+        InputError: two rules that tell more kinds of jobs apart than can be tried.
     """
     applied = _applied(content)
-    space = LabelSpace(applied)
-    if len(space) > MAX_COMBINATIONS:
-        raise InputError(
-            f"the rules tell {len(space)} kinds of jobs apart, more than the {MAX_COMBINATIONS} that can be tried",
-            hint="split the folder, or let fewer rules read names and numbers",
-        )
-    imaginable = _Imaginable(applied, now)
-    table = Table(applied.rules, content.groups, content.tenants, fleet, now) if fleet else None
-    found: dict[tuple[tuple[str, ...], str | None], list[Mapping[str, Any]]] = {}
-    for labels in space:
-        conflict = imaginable.conflict(labels) or (table and _fleet_conflict(table, labels))
-        if conflict:
-            found.setdefault(conflict, []).append(labels)
+    found: dict[_Clash, list[Facts]] = {}
+    for some in _tried_together(applied):
+        for clash, examples in _clashes(some, fleet, now).items():
+            found.setdefault(clash, examples)
     conflicts = [Conflict(rules, path, len(examples), examples[0]) for (rules, path), examples in found.items()]
     return tuple(sorted(conflicts, key=lambda conflict: (len(conflict.rules), conflict.rules)))
+
+
+def _tried_together(content: Content) -> Iterator[Content]:
+    """All rules, or each alone and then every two of them."""
+    if tries_all_together(content):
+        yield content
+        return
+    for size in (1, 2):
+        for rules in combinations(content.rules, size):
+            yield Content(rules, content.groups, content.tenants)
+
+
+def _clashes(content: Content, fleet: Fleet | None, now: datetime) -> dict[_Clash, list[Facts]]:
+    """Each with the kinds of jobs to which it leaves no site."""
+    space = LabelSpace(content)
+    if len(space) > MAX_COMBINATIONS:
+        names = " and ".join(rule.id for rule in content.rules)
+        raise InputError(
+            f"rules {names} tell {len(space)} kinds of jobs apart, more than the {MAX_COMBINATIONS} that can be tried",
+            hint="let them read fewer names and numbers",
+        )
+    imaginable = _Imaginable(content, now)
+    table = Table(content.rules, content.groups, content.tenants, fleet, now) if fleet else None
+    found: dict[_Clash, list[Facts]] = {}
+    for labels in space:
+        clash = imaginable.conflict(labels) or (table and _fleet_conflict(table, labels))
+        if clash:
+            found.setdefault(clash, []).append(labels)
+    return found
 
 
 def dead_rules(content: Content, now: datetime) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """`csched policy` as a person or a program meets it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,25 @@ def test_check_refuses_rules_that_contradict_each_other(capsys, tmp_path: Path) 
     assert error["code"] == "PolicyContradiction"
     assert "only-DE and only-FR" in error["message"]
     assert error["where"]["line"] == 8
+
+
+def test_check_of_all_packs_together_says_what_they_cannot_agree_on(capsys, tmp_path: Path) -> None:
+    """Beside the library they tell too many kinds of jobs apart, and two packs name sites that are to be replaced."""
+    for file in (*shipped.policy_library().glob("*.yaml"), *shipped.policy_packs().glob("*.yaml")):
+        shutil.copy(file, tmp_path)
+    (tmp_path / "facts").mkdir()
+    shutil.copy(shipped.policy_library().parent / "facts/tenants.yaml", tmp_path / "facts")
+    asked = ["check", str(tmp_path), "--fleet", str(shipped.fleets() / "eu-2026.yaml"), "--now", "2026-11-22T00:00:00Z"]
+    for pack, site in (("dataset-pinned", "archive-site"), ("tenant-on-premises", "acme-basement")):
+        code, _, err = run(capsys, *asked)
+        assert code == 3
+        assert f"{pack}.yaml:15: require.site.id.in: `{site}` is not a site of this fleet" in err
+        (tmp_path / f"{pack}.yaml").unlink()
+    code, out, err = run(capsys, *asked)
+    assert (code, out) == (3, "")
+    assert "only every two of them are tried together" in err
+    assert "no site can meet rules health-fr-hds and tenant-acme-de-c5 together" in err
+    assert "because of site.country" in err
 
 
 def test_check_without_a_folder_is_exit_code_3(capsys, tmp_path: Path) -> None:

@@ -56,13 +56,20 @@ def check(output: Output, folder: Path, fleet_file: Path | None, now: datetime |
 
     Exit code 3 with file, line and field for a mistake, and for rules that contradict each other.
     """
-    from csched_policies.contradictions import count_kinds, dead_rules, find_conflicts
+    from csched_policies.contradictions import count_kinds, dead_rules, find_conflicts, tries_all_together
     from csched_policies.review import remarks
 
     policies, fleet, at = *_load(folder, fleet_file), now or SystemClock().now()
+    together = tries_all_together(policies.content)
+    if not together:
+        output.remark(
+            "warning: too many kinds of jobs for all rules at once: only every two of them are tried together"
+        )
     conflicts = find_conflicts(policies.content, fleet, at)
     contradictions = [conflict for conflict in conflicts if conflict.is_contradiction]
     if contradictions:
+        for conflict in contradictions[1:]:
+            output.remark(f"also: {conflict.message}")
         raise _contradiction(contradictions, policies)
     dead = [f"rule {name} is for no job: nothing meets its `when`" for name in dead_rules(policies.content, at)]
     warnings = [*(conflict.message for conflict in conflicts), *dead, *remarks(policies.content, fleet, at)]
@@ -83,6 +90,7 @@ def check(output: Output, folder: Path, fleet_file: Path | None, now: datetime |
         "groups": sorted(policies.content.groups.by_name),
         "tenants": sorted(policies.content.tenants),
         "kinds_of_jobs": count_kinds(policies.content),
+        "tried_all_together": together,
         "warnings": warnings,
     }
     rows = [
@@ -90,7 +98,8 @@ def check(output: Output, folder: Path, fleet_file: Path | None, now: datetime |
         for r in policies.rules
     ]
     table = Table(("RULE", ">VERSION", "ENFORCE", "MODE", "REVIEW BY", ">CASES"), rows)
-    summary = f"No mistake found; {document['kinds_of_jobs']} kinds of jobs tried. Digest {policies.digest[:16]}"
+    tried = f"{document['kinds_of_jobs']} kinds of jobs" if together else "every two rules"
+    summary = f"No mistake found; {tried} tried. Digest {policies.digest[:16]}"
     for warning in warnings:
         output.remark(f"warning: {warning}")
     output.show(Rendered(document, (policies.digest,), (table, summary)))
