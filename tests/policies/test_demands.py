@@ -104,6 +104,21 @@ def test_a_dataset_goes_no_further_than_it_says(dataset, facts, clauses) -> None
     assert bool(looked.objections(one, where, "s0", NOW, NOW)) == bool(clauses)
 
 
+@pytest.mark.parametrize(
+    ("dataset", "needed"),
+    [
+        ({"home_site": "s1", "replicas": ["s2"]}, "one of s1, s2"),
+        ({}, "one of no known site"),
+    ],
+)
+def test_a_dataset_that_stays_tells_where_it_rests(dataset, needed) -> None:
+    files = {"any.yaml": json.dumps(ANYTHING)}
+    files["facts/datasets.yaml"] = json.dumps({"d": {"egress": "forbidden", **dataset}})
+    one = job({"job": "j", "gpus": 8, "time_limit_s": 60, "datasets": ["d"]})
+    (reason,) = load_sources(files).screen([one], fleet([FR, FR, FR]), NOW)["j"][0].denials
+    assert reason.needed == needed
+
+
 def test_a_dataset_travels_at_its_hours_only() -> None:
     """The tests take place at midnight in London; 450 GB need an hour."""
     joined = [{"between": ["s0", "s1"], "gbit_per_s": 1}]

@@ -29,6 +29,7 @@ NOTICING = (
     "groups",
     "evidence",
     "datasets",
+    "packs",
     "verdicts",
 )
 TOO_SLOW = (

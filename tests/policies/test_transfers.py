@@ -205,8 +205,10 @@ def test_where_nothing_moves_no_link_bounds_the_job() -> None:
     assert verdicts(require, {"data_site": "s1", "data_gb": 9.0}, evidence={"links[0]": SOON})[1].latest_end is None
 
 
-def test_evidence_for_a_link_that_is_not_there_is_passed_over() -> None:
-    assert verdicts({"transfer.size_gb": {"ge": 1}}, FROM_PARIS, evidence={"links[9]": SOON})[1].latest_end is None
+@pytest.mark.parametrize("link", [len(LINKS), 9])
+def test_evidence_for_a_link_that_is_not_there_is_passed_over(link) -> None:
+    evidence = {f"links[{link}]": SOON}
+    assert verdicts({"transfer.size_gb": {"ge": 1}}, FROM_PARIS, evidence=evidence)[1].latest_end is None
 
 
 @pytest.mark.parametrize(
